@@ -1,0 +1,1 @@
+"""What a results table says: laws, intervals, verdicts, figures."""

@@ -1,0 +1,1 @@
+"""The commands: each file is one `python launch/NAME.py`."""

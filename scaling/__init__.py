@@ -1,0 +1,1 @@
+"""A data-efficiency study of MuZero Unplugged: the system."""

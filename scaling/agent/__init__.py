@@ -1,0 +1,1 @@
+"""Networks, and the model they make: represent, dynamics, predict."""

@@ -1,0 +1,248 @@
+"""One frozen settings tree, and the identity of a study and of a run.
+
+Nothing here imports JAX: `--help` and `--dry-run` must answer at once. The
+docstring under a field is its `--help`, with unit and source. The defaults are
+the paper's (`P` is arXiv 2104.06294, `PC` its pseudocode, `M19` is arXiv
+1911.08265); where they are ours, the field says so.
+"""
+
+import dataclasses
+import hashlib
+import json
+from fractions import Fraction
+from typing import Any, Literal
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How an environment is presented: what a score means depends on it."""
+
+    sticky: float | None = None
+    """Probability that the previous action is repeated, in training and in
+    evaluation. None: the family's standard, 0.25 on Atari (P) and 0 elsewhere."""
+    frame_skip: int = 4
+    """Emulator frames an action lasts; Atari only, elsewhere a step is a frame."""
+    max_frames: int = 108_000
+    """Frames after which an episode is truncated (30 minutes of Atari, P)."""
+    full_action_space: bool = True
+    """Atari: all 18 actions (P) instead of the game's minimal set."""
+    image_size: int = 96
+    """Atari: height and width of a frame after resizing, in pixels (M19)."""
+    colour: Literal["rgb", "gray"] = "rgb"
+    """Atari: colour of a frame (M19: RGB)."""
+    stack: int = 32
+    """Observations that the network sees, the newest included (M19: 32 frames)."""
+    past_actions: int = 32
+    """Past actions that the network sees beside the observations (M19: 32)."""
+    random_start: int = 0
+    """Ours: an episode begins with 0 to this many uniformly random steps, drawn
+    per episode and not counted, in training and in evaluation (jumanji)."""
+    view: Literal["board", "egocentric", "coarse"] = "board"
+    """Ours, for boards (jumanji): the whole board, a crop centred on the player,
+    or that crop with a coarse view of the whole board beside it."""
+    view_size: int = 15
+    """Ours: height and width of the egocentric crop, in cells (odd)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Network:
+    """Representation, dynamics and prediction networks."""
+
+    kind: Literal["residual", "convolutional", "mlp"] = "residual"
+    """`residual`: the paper's, pre-activation residual blocks with LayerNorm,
+    convolutions for images and dense layers for vectors; `convolutional`: a small
+    one for small boards; `mlp`: dense layers on the flattened observation."""
+    planes: int = 256
+    """Planes of convolutions (P: 256)."""
+    units: int = 512
+    """Units of dense layers (P: 512 for vector observations)."""
+    blocks: int = 10
+    """Residual blocks in representation and in dynamics (P: 10); for `mlp` and
+    `convolutional` the number of hidden layers in each."""
+    head_units: int = 256
+    """Units of the hidden layer in each head."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Value:
+    """The categorical representation of values and rewards."""
+
+    bins: int = 601
+    """Atoms of the support, odd (M19)."""
+    limit: float = 300.0
+    """The support is [-limit, limit] in units of h(x) (M19)."""
+    scale: float = 1.0
+    """Ours: values and rewards are multiplied by this before h, so that small
+    supports serve games with large scores."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Search:
+    """Monte Carlo tree search, for acting and for reanalysis alike."""
+
+    policy: Literal["muzero", "gumbel"] = "muzero"
+    """`muzero`: pUCT with Dirichlet noise (PC); `gumbel`: Gumbel MuZero
+    (Danihelka et al. 2022), which improves its policy from few simulations."""
+    simulations: int = 50
+    """Simulations of a search (PC: 50)."""
+    pb_c_init: float = 1.25
+    """pUCT constant c1 (PC)."""
+    pb_c_base: float = 19_652.0
+    """pUCT constant c2 (PC)."""
+    dirichlet_alpha: float = 0.25
+    """Concentration of the root noise (PC)."""
+    dirichlet_fraction: float = 0.25
+    """Share of the root noise in the prior, in acting and in reanalysis (PC)."""
+    max_considered_actions: int = 16
+    """Gumbel: actions considered at the root."""
+    temperatures: tuple[tuple[float, float], ...] = ((0.0, 1.0), (0.5, 0.5), (0.75, 0.25))
+    """(progress, temperature): temperature of visit counts in acting from this
+    share of the updates on (PC); `gumbel` needs none."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Replay:
+    """Stored steps, the segments that are searched again, and the window."""
+
+    stored_steps: int = 1_000_000
+    """N: reanalysis draws from this many most recent agent steps (ours: P does
+    not state its N)."""
+    window: int = 25_000_000
+    """W: the learner draws from this many most recent searched steps
+    (P: 50 000 sub-sequences of 500)."""
+    segment_length: int = 500
+    """Most steps of a segment; its targets are all of one age (P: 500)."""
+    warm_up: int = 125
+    """Fresh steps of each shard before a stored one is searched (ours)."""
+    priority_exponent: float = 1.0
+    """α in P(i) ∝ |ν - z|^α; 0 draws uniformly (P: 1)."""
+    importance_exponent: float = 1.0
+    """β of the weights (1/N · 1/P(i))^β (P: 1)."""
+    priority_epsilon: float = 1e-3
+    """Added to |ν - z| so that no step is lost for ever (ours)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Learner:
+    """Losses and optimiser."""
+
+    batch_size: int = 1024
+    """Windows in a batch (P)."""
+    unroll_steps: int = 5
+    """K: model steps of the unrolled loss (P)."""
+    td_steps: int = 5
+    """n of the n-step value target (P, Atari)."""
+    bootstrap: Literal["root_value", "target_network"] = "root_value"
+    """Value at the end of the n steps: the search's own root value (PC) or the
+    target network's (P)."""
+    target_interval: int = 100
+    """Updates between copies into the target network (P)."""
+    discount: float = 0.997
+    """γ per agent step (P, Atari)."""
+    learning_rate: float = 1e-4
+    """Adam's learning rate at the first update (P)."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """Learning rate over the run: cosine to zero (P) or constant."""
+    weight_decay: float = 1e-4
+    """Decoupled: the share of a weight lost per update at the first learning
+    rate (PC's scale, 1.0 in torch's AdamW terms at a learning rate of 1e-4)."""
+    gradient_clip: float | None = None
+    """Largest global norm of the gradient; None: no clipping (P mentions none)."""
+    value_weight: float = 1.0
+    """Weight of the value loss (PC: 1; M19's Reanalyze: 0.25)."""
+    reward_weight: float = 1.0
+    """Weight of the reward loss (PC)."""
+    policy_weight: float = 1.0
+    """Weight of the policy loss (PC)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The final network's score."""
+
+    episodes: int = 300
+    """Whole episodes, every one counted (P)."""
+    curve_points: int = 10
+    """Evaluations during training, for the learning curve only: they are logged
+    as curve points and never used as budgets."""
+    curve_episodes: int = 16
+    """Episodes of a curve point."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that decides what a run computes, but its cell."""
+
+    env: str = "atari:MsPacman"
+    """Environment, as `family:Name`: atari, jumanji, gymnasium, or the module of
+    your own class (docs/extending.md)."""
+    environments: int = 16
+    """E: environments that step together, the same in every cell of a study
+    (ours)."""
+    samples_per_search: float = 1.024
+    """Learner samples for each searched state (P: 1.024e9 / 1e9)."""
+    max_lanes: int = 1024
+    """Most rows of a search batch; sets how many stored slots a high fraction
+    gets (ours)."""
+    shards: int = 8
+    """G: logical shards, a power of two that divides the environments and that
+    the number of devices divides; fewer when there are fewer environments (ours)."""
+    groups: int = 2
+    """Host environments: lockstep groups of lanes; one group's environments step
+    while the device searches the next (ours)."""
+    protocol: Protocol = Protocol()
+    network: Network = Network()
+    value: Value = Value()
+    search: Search = Search()
+    replay: Replay = Replay()
+    learner: Learner = Learner()
+    evaluation: Evaluation = Evaluation()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One run of a study: how much data, how much search, which seed."""
+
+    frames: int
+    """Environment frames, the budget."""
+    fraction: float
+    """Share of searched states that are stored ones, in [0, 1]."""
+    seed: int
+    """Seed of everything random in the run."""
+    searches: int | None = None
+    """Searched states, where the design fixes them (path, fraction 1); None:
+    steps / (1 - fraction)."""
+    control_for: float | None = None
+    """The fraction whose number of updates this run at fraction 0 takes."""
+
+
+def exact(number: float) -> Fraction:
+    """Returns the number as it was written: 0.95 is 19/20, not its binary twin."""
+    return Fraction(repr(number))
+
+
+def as_dict(settings: Any) -> dict[str, Any]:
+    """Returns the settings as plain values, ready for JSON."""
+    return json.loads(json.dumps(dataclasses.asdict(settings)))
+
+
+def study_hash(settings: Settings) -> str:
+    """Returns eight hexadecimal digits that name the study.
+
+    All settings enter but budgets, fractions and seeds (they are the cell's), so
+    that new ones extend a study in the same directory.
+    """
+    canonical = json.dumps(as_dict(settings), sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+
+def run_id(settings: Settings, cell: Cell) -> str:
+    """Returns the run's name: environment, frames, fraction, seed, hash."""
+    name = "".join(c if c.isalnum() else "_" for c in settings.env)
+    fraction = f"f{cell.fraction!r}" if cell.searches is None else f"S{cell.searches}"
+    if cell.searches is not None and cell.fraction == 1:
+        fraction = f"f1-S{cell.searches}"
+    control = "" if cell.control_for is None else f"-control{cell.control_for!r}"
+    return (
+        f"{name}-{cell.frames}-{fraction}{control}-s{cell.seed}-{study_hash(settings)}"
+    )

@@ -1,0 +1,1 @@
+"""Environments: device (JAX) and host (Python), behind one interface."""

@@ -1,0 +1,70 @@
+"""The two kinds of environment and what each promises.
+
+A *device environment* is a pair of pure functions over a batch, made for `jit`:
+the training loop calls them with no host round trip. A *host environment* is a
+NumPy vector interface for emulators and other Python code. Neither resets by
+itself: `scaling.envs.autoreset` does, at the same step, for both kinds.
+
+Rewards are raw. `terminated` is the end of the task; `truncated` is a time limit
+or anything else after which the value should still be bootstrapped.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from scaling import types
+
+
+class Transition(NamedTuple):
+    """What one step of B environments returned, with no reset applied."""
+
+    observation: Any  # [B, ...] the step's own, the episode's last if it ended
+    reward: Any  # [B] float32
+    terminated: Any  # [B] bool
+    truncated: Any  # [B] bool
+
+
+@runtime_checkable
+class DeviceEnvironment(Protocol):
+    """A batch of environments as pure functions of JAX arrays."""
+
+    spec: types.EnvSpec
+
+    def reset(self, keys: Any) -> tuple[types.EnvState, Any]:
+        """Returns states and first observations [B, ...] of `keys` [B]."""
+        ...
+
+    def step(
+        self, state: types.EnvState, action: Any
+    ) -> tuple[types.EnvState, Transition]:
+        """Returns the states and transitions after `action` [B] int32."""
+        ...
+
+
+@runtime_checkable
+class HostEnvironment(Protocol):
+    """A vector of environments stepped by the host.
+
+    Rows are addressed by index, so that groups of them can step while the device
+    works on others. Everything random in a row comes from the seed of its reset.
+    """
+
+    spec: types.EnvSpec
+    size: int
+
+    def reset(self, rows: Sequence[int], seeds: Sequence[int]) -> np.ndarray:
+        """Begins an episode in each of `rows`; returns observations [rows, ...]."""
+        ...
+
+    def step(self, rows: Sequence[int], action: np.ndarray) -> Transition:
+        """Steps `rows` with `action` [rows] int; blocks until all are done.
+
+        Safe to call from another thread, for disjoint rows at the same time.
+        """
+        ...
+
+    def close(self) -> None:
+        """Frees what the environments hold."""
+        ...

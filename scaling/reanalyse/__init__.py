@@ -1,0 +1,1 @@
+"""Lanes of the search batch: fresh ones step, stored ones replay."""

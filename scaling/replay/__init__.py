@@ -1,0 +1,1 @@
+"""Stored steps, and the window of searched steps the learner draws from."""
