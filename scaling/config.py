@@ -9,6 +9,8 @@ the paper's (`P` is arXiv 2104.06294, `PC` its pseudocode, `M19` is arXiv
 import dataclasses
 import hashlib
 import json
+import pathlib
+import typing
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -246,3 +248,70 @@ def run_id(settings: Settings, cell: Cell) -> str:
     return (
         f"{name}-{cell.frames}-{fraction}{control}-s{cell.seed}-{study_hash(settings)}"
     )
+
+
+def config_hash(settings: Settings, cell: Cell) -> str:
+    """Returns eight hexadecimal digits of everything that decides a run."""
+    everything = {"settings": as_dict(settings), "cell": as_dict(cell)}
+    canonical = json.dumps(everything, sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+
+def settings_from_dict(values: dict[str, Any]) -> Settings:
+    """Returns the settings of which `as_dict` made `values`.
+
+    Raises:
+      ValueError: if a name is unknown or missing.
+    """
+    return _from_dict(Settings, values, "")
+
+
+def cell_from_dict(values: dict[str, Any]) -> Cell:
+    """Returns the cell of which `as_dict` made `values`.
+
+    Raises:
+      ValueError: if a name is unknown or missing.
+    """
+    return _from_dict(Cell, values, "")
+
+
+def load_config(run_directory: pathlib.Path) -> tuple[Settings, Cell]:
+    """Returns the settings and the cell that a run wrote as its `config.json`.
+
+    Raises:
+      ValueError: if the file is missing, damaged or of another version.
+    """
+    path = run_directory / "config.json"
+    try:
+        values = json.loads(path.read_text())
+        return settings_from_dict(values["settings"]), cell_from_dict(values["cell"])
+    except OSError as error:
+        raise ValueError(
+            f"{run_directory} is not the directory of a run: {path.name} cannot be "
+            f"read ({error.strerror}); give one like results/runs/RUN_ID."
+        ) from error
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is damaged or of another version ({error}); delete the run's "
+            "directory to run it again."
+        ) from error
+
+
+def _from_dict(cls: type, values: dict[str, Any], prefix: str) -> Any:
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    if different := sorted(set(fields) ^ set(values)):
+        names = ", ".join(prefix + name for name in different)
+        raise ValueError(f"it and this version differ in {names}")
+    types = typing.get_type_hints(cls)
+    return cls(
+        **{
+            name: _from_dict(types[name], value, f"{prefix}{name}.")
+            if dataclasses.is_dataclass(types[name])
+            else _as_tuple(value)
+            for name, value in values.items()
+        }
+    )
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value

@@ -5,13 +5,17 @@ replaced in one step, so runs that finish side by side never tear it.
 """
 
 import csv
+import fcntl
+import importlib.metadata
 import io
 import json
 import os
 import pathlib
-import tempfile
+import uuid
 from collections.abc import Mapping
 from typing import Any
+
+from scaling import config
 
 COLUMNS: dict[str, str] = {
     "run_id": "environment, frames, fraction, seed and hash of the settings",
@@ -57,16 +61,53 @@ COLUMNS: dict[str, str] = {
 def write_atomically(path: pathlib.Path, text: str) -> None:
     """Writes `text` so that readers see the old file or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with os.fdopen(handle, "w", newline="") as file:
+        with temporary.open("x", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
+        temporary.replace(path)
     except BaseException:
-        pathlib.Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def identity(
+    settings: config.Settings, cell: config.Cell, design: str
+) -> dict[str, Any]:
+    """Returns the columns of a row that are known before the run."""
+    return {
+        "run_id": config.run_id(settings, cell),
+        "study": config.study_hash(settings),
+        "env": settings.env,
+        "frames": cell.frames,
+        "dataset_frames": 0,
+        "demonstration_frames": 0,
+        "fraction": cell.fraction,
+        "seed": cell.seed,
+        "design": design,
+        "control": cell.control_for,
+        "config_hash": config.config_hash(settings, cell),
+        "code_version": importlib.metadata.version("scaling-unplugged"),
+    }
+
+
+def failed_row(known: Mapping[str, Any], note: str, attempts: int) -> dict[str, Any]:
+    """Returns the row of a run that ended without a score, and why.
+
+    Args:
+      known: columns known before the run, as `identity` gives them.
+      note: the reason, one line.
+      attempts: times the run was started, this one included.
+    """
+    return {**known, "status": "failed", "note": note, "attempts": attempts}
+
+
+def attempts_before(run_directory: pathlib.Path) -> int:
+    """Returns how often a run was started before, by its row."""
+    row = read_row(run_directory)
+    return int((row or {}).get("attempts") or 0)
 
 
 def write_row(run_directory: pathlib.Path, row: Mapping[str, Any]) -> None:
@@ -94,23 +135,38 @@ def read_row(run_directory: pathlib.Path) -> dict[str, Any] | None:
     """
     path = run_directory / "result.json"
     try:
-        return json.loads(path.read_text())
+        row = json.loads(path.read_text())
     except FileNotFoundError:
         return None
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # not JSON, or not UTF-8
         raise ValueError(
             f"{path} is not valid JSON ({error}); delete it to run the cell again."
         ) from error
+    if not isinstance(row, dict):
+        raise ValueError(f"{path} holds no row; delete it to run the cell again.")
+    return row
 
 
 def write_table(directory: pathlib.Path) -> pathlib.Path:
-    """Writes `results.csv` from every `runs/*/result.json`, sorted by run."""
-    rows = [read_row(path.parent) for path in directory.glob("runs/*/result.json")]
-    present = [row for row in rows if row is not None]
-    present.sort(key=_sort_key)
+    """Writes `results.csv` from every `runs/*/result.json`, sorted by run.
+
+    One writer at a time: of two that end together the later one reads both rows.
+    """
     path = directory / "results.csv"
-    write_atomically(path, _as_csv(present))
+    with (directory / ".results.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file closes
+        write_atomically(path, _as_csv(read_rows(directory)))
     return path
+
+
+def read_rows(directory: pathlib.Path) -> list[dict[str, Any]]:
+    """Returns the rows of every run under `directory`, in the table's order.
+
+    Raises:
+      ValueError: if a run's file is damaged.
+    """
+    rows = [read_row(path.parent) for path in directory.glob("runs/*/result.json")]
+    return sorted((row for row in rows if row is not None), key=_sort_key)
 
 
 def _sort_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -120,7 +176,9 @@ def _sort_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _as_csv(rows: list[dict[str, Any]]) -> str:
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore")
+    writer = csv.DictWriter(
+        text, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n"
+    )
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

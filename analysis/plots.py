@@ -1,0 +1,264 @@
+"""Draws score against frames, one panel an environment.
+
+seaborn draws; every interval is ours and is passed in. The figure is made without
+pyplot's global state and saved the same, byte for byte, from the same runs.
+"""
+
+import io
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+
+from analysis import fit as fits
+from analysis import table
+
+# Okabe & Ito 2008, "Color universal design", without black and yellow.
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+CONTROL_DASH = (0, (1, 1.2))
+MOST_DOTS = 2000  # more are rasterised inside the SVG
+MOST_COLUMNS = 3
+MOST_TICKS = 6
+BEYOND_DECADES = 0.3  # of line drawn past the data
+DODGE = 0.012  # of the width, between the curves of one budget
+
+STYLE = {
+    "axes.edgecolor": "#808080",
+    "axes.labelcolor": "#303030",
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.family": ["DejaVu Sans"],  # comes with matplotlib, so equal everywhere
+    "font.size": 10,
+    "grid.color": "#e8e8e8",
+    "grid.linewidth": 0.8,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "scaling-unplugged",
+    "xtick.color": "#303030",
+    "ytick.color": "#303030",
+}
+
+
+class DrawnCurve(NamedTuple):
+    """A curve, its line and what the legend says of it."""
+
+    curve: table.Curve
+    line: fits.LawFit | None
+    note: str
+
+
+class Panel(NamedTuple):
+    """One environment: its curves and the cells that carry means and intervals."""
+
+    title: str
+    curves: tuple[DrawnCurve, ...]
+    cells: pd.DataFrame  # fraction, control, frames, mean, low, high
+    frames_per_step: float  # above 1, agent steps are shown on top
+    axis: str  # what is below: frames, or also those of a data set
+    caption: str
+
+
+def count_label(count: float) -> str:
+    """Returns a count as 500, 10k, 2M or 1.5B."""
+    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(count) >= 0.9995 * size:
+            return f"{count / size:.3g}{unit}"
+    return f"{count:.3g}"
+
+
+def score_against_frames(panels: Sequence[Panel]) -> Figure:
+    """Returns the figure: dots, cell means with intervals, lines with bands.
+
+    Every seed is a dot; a dash is the mean of a cell, its bar the 95 % t
+    interval; the band is simultaneous; the line is dashed beyond the data;
+    a cross at the foot is a run that failed or diverged.
+    """
+    columns = min(len(panels), MOST_COLUMNS)
+    rows = math.ceil(len(panels) / columns)
+    size = (7.2, 5.6) if columns == 1 else (5.4 * columns, 5.0 * rows)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes, panel in zip(grid, panels, strict=False):
+            _draw_panel(axes, panel)
+        for axes in grid[len(panels) :]:
+            axes.set_axis_off()
+        figure.supxlabel(_reading(panels), fontsize=8, color="#606060")
+    return figure
+
+
+def _reading(panels: Sequence[Panel]) -> str:
+    lost = any(drawn.curve.lost.size for panel in panels for drawn in panel.curves)
+    parts = ["dots: seeds", "dashes: cell means, 95 % t interval"]
+    parts += ["bands: simultaneous 95 %", "broken lines: beyond the data"]
+    return ";  ".join(parts + ["×: failed or diverged"] * lost)
+
+
+def _draw_panel(axes: Axes, panel: Panel) -> None:
+    shown = [c.curve.frames for c in panel.curves] + [
+        c.curve.lost for c in panel.curves
+    ]
+    frames = np.concatenate(shown)
+    axes.set_xscale("log")
+    colours = _colours([drawn.curve for drawn in panel.curves])
+    middle = (len(panel.curves) - 1) / 2
+    span = max(np.log10(frames.max() / frames.min()), 0.5)
+    for index, (drawn, colour) in enumerate(zip(panel.curves, colours, strict=True)):
+        shift = 10 ** ((index - middle) * DODGE * span)
+        _draw_line(axes, drawn, colour)
+        _draw_runs(axes, drawn.curve, colour, shift)
+        _draw_means(axes, drawn.curve, panel.cells, colour, shift)
+    _label(axes, panel, frames)
+
+
+def _colours(curves: Sequence[table.Curve]) -> list[str]:
+    # A control has the colour of the fraction it is a control for.
+    keys = [c.fraction if c.control is None else c.control for c in curves]
+    distinct = sorted(set(keys), key=lambda key: -1.0 if key is None else key)
+    colours = OKABE_ITO
+    if len(distinct) > len(colours):
+        colours = [
+            mpl.colors.to_hex(c) for c in sns.color_palette("viridis", len(distinct))
+        ]
+    return [colours[distinct.index(key)] for key in keys]
+
+
+def _draw_line(axes: Axes, drawn: DrawnCurve, colour: str) -> None:
+    label = f"{drawn.curve.label}:  {drawn.note}"
+    style = "-" if drawn.curve.control is None else CONTROL_DASH
+    axes.plot([], [], color=colour, linestyle=style, linewidth=2, label=label)
+    if drawn.line is None:
+        return
+    first, last = drawn.curve.frames.min(), drawn.curve.frames.max()
+    inside = np.geomspace(first, last, 100)
+    beyond = np.geomspace(last, last * 10**BEYOND_DECADES, 20)
+    for at, dash, width in ((inside, style, 2.0), (beyond, (0, (5, 3)), 1.2)):
+        y = fits.predict(drawn.line, at)
+        sns.lineplot(x=at, y=y, ax=axes, color=colour, linewidth=width, linestyle=dash)
+    band = fits.simultaneous_band(drawn.line, inside)
+    if band is not None:
+        y = fits.predict(drawn.line, inside)
+        axes.fill_between(inside, y - band, y + band, color=colour, alpha=0.13, lw=0)
+
+
+def _draw_runs(axes: Axes, curve: table.Curve, colour: str, shift: float) -> None:
+    face = colour if curve.control is None else "none"
+    dots = sns.scatterplot(
+        x=curve.frames * shift,
+        y=curve.score,
+        ax=axes,
+        facecolor=face,
+        edgecolor=colour,
+        linewidth=0.8,
+        alpha=0.7,
+        s=24,
+        zorder=3,
+    )
+    for collection in dots.collections:
+        collection.set_rasterized(curve.score.size > MOST_DOTS)
+    if curve.lost.size:
+        foot = axes.get_xaxis_transform()
+        y = np.full(curve.lost.size, 0.02)
+        axes.plot(curve.lost * shift, y, "x", color=colour, transform=foot, ms=7)
+
+
+def _draw_means(
+    axes: Axes, curve: table.Curve, cells: pd.DataFrame, colour: str, shift: float
+) -> None:
+    own = cells["control"].isna()
+    if curve.control is not None or curve.label == "control path":
+        own = cells["control"] == curve.control if curve.control is not None else ~own
+    if curve.fraction is not None:
+        own &= cells["fraction"] == curve.fraction
+    mine = cells[own & (cells["runs"] > 0)]
+    axes.errorbar(
+        mine["frames"] * shift,
+        mine["mean"],
+        yerr=np.nan_to_num((mine["high"] - mine["mean"]).to_numpy(float)),
+        fmt="_",  # a dash hides no seed
+        color=colour,
+        markersize=15,
+        markeredgewidth=2.2,
+        elinewidth=1.0,
+        zorder=2.5,
+    )
+
+
+def _label(axes: Axes, panel: Panel, frames: np.ndarray) -> None:
+    ticks = _ticks(frames)
+    _number_axis(axes.xaxis, ticks)
+    axes.yaxis.set_major_formatter(lambda value, _: _score_label(value))
+    axes.grid(True)
+    axes.set_axisbelow(True)
+    axes.set_xlabel(panel.axis)
+    axes.set_ylabel("score (mean return)")
+    above = 8
+    if panel.frames_per_step > 1:
+        _agent_steps(axes, panel.frames_per_step, ticks)
+        above = 44
+    head = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    axes.annotate(
+        panel.caption, (0, 1), (0, above), fontsize=9, color="#606060", **head
+    )
+    axes.annotate(
+        panel.title, (0, 1), (0, above + 16), fontsize=12, fontweight="bold", **head
+    )
+    axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(-0.02, -0.15),
+        fontsize=9,
+        frameon=False,
+        title="fraction:  slope per tenfold frames (95 % interval), verdict",
+        title_fontsize=9,
+        alignment="left",
+    )
+
+
+def _number_axis(axis: Axis, ticks: np.ndarray) -> None:
+    axis.set_major_locator(ticker.FixedLocator(ticks))
+    axis.set_major_formatter(lambda value, _: count_label(value))
+    axis.set_minor_locator(ticker.NullLocator())
+
+
+def _agent_steps(axes: Axes, frames_per_step: float, ticks: np.ndarray) -> None:
+    top = axes.secondary_xaxis(
+        "top",
+        functions=(
+            lambda frames: frames / frames_per_step,
+            lambda steps: steps * frames_per_step,
+        ),
+    )
+    _number_axis(top.xaxis, ticks / frames_per_step)
+    top.set_xlabel("agent steps")
+
+
+def _score_label(value: float) -> str:
+    return count_label(value) if abs(value) >= 1e5 else f"{value:,.6g}"
+
+
+def _ticks(frames: np.ndarray) -> np.ndarray:
+    budgets = np.unique(frames)
+    gaps = np.diff(np.log10(budgets))
+    width = max(np.log10(budgets[-1] / budgets[0]), 1e-9)
+    if budgets.size <= MOST_TICKS and (gaps.size == 0 or gaps.min() > 0.08 * width):
+        return budgets
+    return np.array(
+        ticker.LogLocator(subs=(1.0, 2.0, 5.0)).tick_values(*budgets[[0, -1]])
+    )
+
+
+def saved(figure: Figure, form: str) -> bytes:
+    """Returns the figure as the bytes of a `png` or `svg` file, without a date."""
+    metadata = {"Date": None} if form == "svg" else {}
+    stream = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(stream, format=form, dpi=160, metadata=metadata)
+    return stream.getvalue()

@@ -1,0 +1,338 @@
+"""Reads a table of runs, refuses what is wrong in it, flags what is doubtful.
+
+Every other module works on the frame of data made here, one row a run, or on the
+`Curve`s cut from it: the runs that one law is fitted to.
+"""
+
+import csv
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+REQUIRED = ("frames", "fraction", "seed", "score")
+NUMBERS = (
+    *("frames", "fraction", "score", "dataset_frames", "demonstration_frames"),
+    *("control", "score_sd", "eval_episodes", "agent_steps", "frames_per_step"),
+    *("searched_states", "learner_updates", "compute"),
+)
+WORDS = ("env", "seed", "status", "curve_of", "score_kind", "design", "study")
+STATUSES = ("ok", "failed", "diverged", "interrupted")
+KEY = [
+    *("env", "frames", "dataset_frames", "demonstration_frames"),
+    *("fraction", "control", "seed", "curve_of"),
+]
+
+NEAR_DETERMINISTIC = 0.02  # episode sd / |mean|, statistics.md
+BOUND_SHARE = 0.1  # of the runs at one extreme score, statistics.md
+MANY_SEEDS = 20  # a cell; more of one episode each look like episodes
+
+
+class Flag(NamedTuple):
+    """Something a reader must know before believing the numbers."""
+
+    code: str
+    message: str
+    rows: tuple[str, ...]  # as file:row, the header being row 1
+
+
+class Curve(NamedTuple):
+    """The runs of one fraction (or one control, or a whole path) in order."""
+
+    label: str
+    fraction: float | None  # None for a path, where it changes with the budget
+    control: float | None  # fraction whose updates it took
+    frames: Float[np.ndarray, "N"]  # data axis: interaction, data set, demonstrations
+    score: Float[np.ndarray, "N"]
+    lost: Float[np.ndarray, "F"]  # frames of runs that are not ok
+    checkpoints: int  # rows that belong to the learning curve of one run
+
+
+def read_tables(paths: Sequence[pathlib.Path]) -> pd.DataFrame:
+    """Returns the runs of all `paths`, checked, sorted, with a `data_frames` column.
+
+        data_frames = frames + dataset_frames + demonstration_frames
+
+    Raises:
+      ValueError: naming file, row and fix, at the first thing that is wrong.
+    """
+    runs = pd.concat([_read(path) for path in paths], ignore_index=True)
+    _refuse(
+        runs,
+        runs.duplicated(KEY, keep="first"),
+        "is a second run of the same environment, frames, fraction and seed. "
+        "Remove one, or, if rows are episodes, give their mean as one row a seed",
+    )
+    order = ["env", "fraction", "control", "data_frames", "seed", "score"]
+    return runs.sort_values(order, kind="stable", ignore_index=True)
+
+
+def _read(path: pathlib.Path) -> pd.DataFrame:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = [line for line in csv.reader(file) if any(map(str.strip, line))]
+    except FileNotFoundError:
+        raise ValueError(
+            f"There is no table {path}; run launch/sweep.py first, or name one with "
+            "--results DIR or --table FILE.csv."
+        ) from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(
+            f"{path} cannot be read as a CSV table ({error}); save it as UTF-8 CSV."
+        ) from error
+    header = [name.strip() for name in lines[0]] if lines else []
+    missing = [name for name in REQUIRED if name not in header]
+    if missing:
+        raise ValueError(
+            f"{path} has no column {', '.join(missing)} in its row 1; a table needs "
+            f"{', '.join(REQUIRED)}."
+        )
+    if len(lines) == 1:
+        raise ValueError(f"{path} has a header but no runs; add a row for each run.")
+    for number, line in enumerate(lines, 1):
+        if len(line) != len(header):
+            raise ValueError(
+                f"{path}, row {number} has {len(line)} values for {len(header)} "
+                "columns; add or remove commas."
+            )
+    raw = pd.DataFrame(lines[1:], columns=pd.Index(header), dtype=str)
+    return _typed(raw.apply(lambda column: column.str.strip()), path)
+
+
+def _typed(raw: pd.DataFrame, path: pathlib.Path) -> pd.DataFrame:
+    if "compute" not in raw and "flops" in raw:
+        raw = raw.rename(columns={"flops": "compute"})
+    runs = pd.DataFrame({name: raw.get(name, "") for name in WORDS}, index=raw.index)
+    runs["where"] = [f"{path}:{number}" for number in range(2, len(raw) + 2)]
+    for name in NUMBERS:
+        text = raw.get(name, pd.Series("", index=raw.index, dtype=str))
+        runs[name] = pd.to_numeric(text, errors="coerce").astype(float)
+        given = (text != "") & ~np.isfinite(runs[name])
+        if name == "score":
+            given &= raw.get("status", "").isin(["", "ok"])  # a lost run has none
+        _refuse(runs, given, f"has a {name} that is not a finite number", text)
+    runs["status"] = runs["status"].replace("", "ok")
+    runs["env"] = runs["env"].replace("", "table")
+    _validate(runs)
+    extra = runs[["dataset_frames", "demonstration_frames"]].fillna(0.0)
+    runs[["dataset_frames", "demonstration_frames"]] = extra
+    runs["data_frames"] = runs["frames"] + extra.sum(axis=1)
+    _refuse(
+        runs,
+        runs["data_frames"] <= 0,
+        "learned from 0 frames; give a positive budget",
+        runs["frames"],
+    )
+    return runs
+
+
+def _validate(runs: pd.DataFrame) -> None:
+    known = ", ".join(STATUSES)
+    for name in ("frames", "fraction"):
+        _refuse(runs, runs[name].isna(), f"has no {name}; fill it in or remove the row")
+    _refuse(runs, runs["seed"] == "", "has no seed; number the runs of each cell")
+    _refuse(
+        runs,
+        ~runs["status"].isin(STATUSES),
+        f"has an unknown status; use one of {known}",
+        runs["status"],
+    )
+    _refuse(
+        runs,
+        (runs["status"] == "ok") & runs["score"].isna(),
+        "is ok but has no score; fill it in or set its status to failed",
+    )
+    for name in ("frames", "dataset_frames", "demonstration_frames"):
+        _refuse(
+            runs, runs[name] < 0, f"has negative {name}; frames are counts", runs[name]
+        )
+    for name in ("fraction", "control"):
+        outside = (runs[name] < 0) | (runs[name] > 1)
+        _refuse(runs, outside, f"has a {name} outside [0, 1]; give a share", runs[name])
+    _refuse(
+        runs,
+        runs["control"].notna() & (runs["fraction"] != 0),
+        "is a control but its fraction is not 0; empty one of the two",
+        runs["fraction"],
+    )
+
+
+def _refuse(
+    runs: pd.DataFrame, bad: pd.Series, what: str, values: pd.Series | None = None
+) -> None:
+    if not bad.any():
+        return
+    first = int(np.flatnonzero(bad)[0])
+    file, row = str(runs["where"].iloc[first]).rsplit(":", 1)
+    value = "" if values is None else f" (got {values.iloc[first]!r})"
+    others = int(bad.sum()) - 1
+    more = f" {others} more rows like it." if others else ""
+    raise ValueError(f"{file}, row {row} {what}{value}.{more}")
+
+
+def design(runs: pd.DataFrame) -> str:
+    """Returns `path` or `factorial`, from the grid itself, for one environment.
+
+    On a path every budget has one fraction and every fraction one budget, so a
+    slope at fixed fraction is not in the data, whatever the table says it is.
+    """
+    plain = runs[runs["control"].isna()]
+    cells = plain[["data_frames", "fraction"]].drop_duplicates()
+    single = not (
+        cells["fraction"].duplicated() | cells["data_frames"].duplicated()
+    ).any()
+    return "path" if len(cells) > 1 and single else "factorial"
+
+
+def refusals(runs: pd.DataFrame) -> list[str]:
+    """Returns what the design of one environment cannot identify, by name."""
+    if design(runs) == "factorial":
+        return []
+    fractions = np.unique(runs.loc[runs["control"].isna(), "fraction"])
+    reason = (
+        "is refused: on a path design the fraction changes with the budget, so one "
+        "curve is identified and no effect of a fraction is. Run a factorial design."
+    )
+    slopes = [f"The slope at fraction {fraction:g} {reason}" for fraction in fractions]
+    return [
+        *slopes,
+        f"The data multiplier {reason}",
+        f"The slope-equality test {reason}",
+    ]
+
+
+def curves(runs: pd.DataFrame) -> list[Curve]:
+    """Returns the curves of one environment that its design can identify."""
+    if design(runs) == "path":
+        parts = {
+            "path": runs["control"].isna(),
+            "control path": runs["control"].notna(),
+        }
+        return [
+            _curve(runs[mask], label, None, None)
+            for label, mask in parts.items()
+            if mask.any()
+        ]
+    found = []
+    for control, part in runs.groupby("control", dropna=False):
+        for fraction, rows in part.groupby("fraction"):
+            found.append(_factorial_curve(rows, float(fraction), float(control)))  # pyright: ignore[reportArgumentType]
+    return sorted(found, key=lambda c: (c.control is not None, c.fraction, c.control))
+
+
+def _factorial_curve(rows: pd.DataFrame, fraction: float, control: float) -> Curve:
+    if np.isnan(control):
+        return _curve(rows, f"{fraction:g}", fraction, None)
+    return _curve(rows, f"control for {control:g}", fraction, control)
+
+
+def _curve(
+    rows: pd.DataFrame, label: str, fraction: float | None, control: float | None
+) -> Curve:
+    fine = rows[rows["status"] == "ok"]
+    return Curve(
+        label,
+        fraction,
+        control,
+        fine["data_frames"].to_numpy(float),
+        fine["score"].to_numpy(float),
+        rows.loc[rows["status"] != "ok", "data_frames"].to_numpy(float),
+        int((fine["curve_of"] != "").sum()),
+    )
+
+
+def lint(runs: pd.DataFrame) -> list[Flag]:
+    """Returns what is doubtful about the runs of one environment."""
+    fine = runs[runs["status"] == "ok"]
+    cell = fine.groupby(["data_frames", "fraction", fine["control"].fillna(-1)])
+    size, distinct = cell["score"].transform("size"), cell["score"].transform("nunique")
+    steps = fine["agent_steps"] * fine["frames_per_step"].fillna(1)
+    atari = fine["env"].str.lower().str.startswith(("atari:", "ale/"))
+    doubts = [
+        _flag(
+            *("not_ok", runs, runs["status"] != "ok"),
+            "failed, diverged or interrupted, left out of every fit: if runs end so "
+            "because they are bad, what is left is too good",
+        ),
+        _flag(
+            *("checkpoints", fine, fine["curve_of"] != ""),
+            "checkpoint of a longer run, not a run of that budget: its noise is "
+            "shared, and its schedule was another",
+        ),
+        _flag(
+            *("best_checkpoint", fine, ~fine["score_kind"].isin(["", "final"])),
+            "score_kind other than final: the best of several networks scores above "
+            "what the budget buys",
+        ),
+        _flag(
+            *("near_deterministic", fine, _near_deterministic(fine)),
+            "episode sd under 2 % of the mean: one path repeated, not many episodes",
+        ),
+        _flag(
+            *(
+                "episodes_as_seeds",
+                fine,
+                (fine["eval_episodes"] == 1) & (size > MANY_SEEDS),
+            ),
+            f"cell with more than {MANY_SEEDS} seeds of one episode each: if "
+            "they are episodes of one run, give their mean as one row",
+        ),
+        _flag(
+            *(
+                "frames_or_steps",
+                fine,
+                ~np.isclose(steps.fillna(fine["frames"]), fine["frames"], rtol=0.01),
+            ),
+            "frames are not agent_steps × frames_per_step",
+        ),
+        _flag(
+            *(
+                "atari_frame_skip",
+                fine,
+                atari & (fine["agent_steps"] == fine["frames"]),
+            ),
+            "Atari run with as many agent steps as frames: a frame is an emulator "
+            "frame, four a step in the usual protocol",
+        ),
+        _flag(
+            *("equal_seeds", fine, (size > 1) & (distinct == 1)),
+            "all seeds of the cell have one score: are they different runs?",
+        ),
+        _flag(
+            *("score_bound", fine, _at_bound(fine["score"])),
+            "highest or lowest score, shared by over 10 % of the runs: a score at a "
+            "bound hides the slope",
+        ),
+        _flag(
+            *("uneven_cells", fine, size < size.max()),
+            f"cell with fewer runs than the largest one ({size.max()})",
+        ),
+        _flag(
+            *("mixed_studies", fine, fine["study"] != fine["study"].mode().max()),
+            "of another study: settings differ from those of most runs",
+        ),
+    ]
+    return [flag for flag in doubts if flag.rows]
+
+
+def _near_deterministic(fine: pd.DataFrame) -> pd.Series:
+    several = fine["eval_episodes"].fillna(2) > 1
+    return several & (fine["score_sd"] < NEAR_DETERMINISTIC * fine["score"].abs())
+
+
+def _at_bound(score: pd.Series) -> pd.Series:
+    worst = pd.Series(False, index=score.index)
+    for bound in (score.min(), score.max()):
+        here = score == bound
+        if here.sum() > max(2, BOUND_SHARE * len(score)):  # two may meet by chance
+            worst |= here
+    return worst
+
+
+def _flag(code: str, runs: pd.DataFrame, doubtful: object, what: str) -> Flag:
+    rows = tuple(runs.loc[np.asarray(doubtful, bool), "where"])
+    first = f"{rows[0]} and {len(rows) - 1} more" if len(rows) > 1 else "".join(rows)
+    return Flag(code, f"{what} (row {first}).", rows)

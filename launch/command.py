@@ -1,0 +1,83 @@
+"""What every command does alike: flags over a preset, and errors as sentences."""
+
+import argparse
+import dataclasses
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Annotated, Any, NoReturn, TypeVar, cast
+
+import tyro
+
+from launch import errors
+from scaling import config, presets
+
+USAGE_ERROR = 2
+DEFAULT_PRESET = "paper"
+INTERRUPTED = 130  # what shells give for Ctrl-C
+
+PresetName = Annotated[
+    str, tyro.conf.arg(metavar="{" + ",".join(presets.PRESETS) + "}")
+]
+FlatSettings = Annotated[config.Settings, tyro.conf.arg(name="")]
+T = TypeVar("T")
+
+
+def parse(kind: type[T], argv: Sequence[str], description: str) -> T:
+    """Returns the arguments of a command, with a preset's values as defaults.
+
+    Args:
+      kind: dataclass with the fields `preset` and `settings: FlatSettings`.
+      argv: the flags, without the program's name.
+      description: what `--help` begins with.
+
+    Raises:
+      ValueError: if there is no such preset.
+      SystemExit: after `--help` (0), and with a message after a bad flag (2).
+    """
+    name = _preset_name(argv)
+    defaults: dict[str, Any] = {
+        field.name: tyro.MISSING
+        for field in dataclasses.fields(cast(Any, kind))
+        if field.default is dataclasses.MISSING
+    }
+    defaults |= {"preset": name, "settings": presets.preset(name).settings}
+    return tyro.cli(
+        kind, args=list(argv), default=kind(**defaults), description=description
+    )
+
+
+def _preset_name(argv: Sequence[str]) -> str:
+    """Returns the preset that the flags name, read before all other flags."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--preset", nargs="?")
+    return parser.parse_known_args(list(argv))[0].preset or DEFAULT_PRESET
+
+
+def run(command: Callable[[Sequence[str]], int], how_to_go_on: str) -> NoReturn:
+    """Runs a command with the flags of this process and exits with its status.
+
+    A ValueError that is a sentence is the user's to mend: it goes to standard
+    error, with status 2. Anything else that is raised keeps its traceback.
+
+    Args:
+      command: takes the flags, returns the exit status.
+      how_to_go_on: one sentence for a user who pressed Ctrl-C.
+    """
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        status = command(sys.argv[1:])
+    except ValueError as error:
+        if not errors.is_sentence(error):
+            raise
+        print(f"Error: {error}", file=sys.stderr)
+        status = USAGE_ERROR
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. {how_to_go_on}", file=sys.stderr)
+        status = INTERRUPTED
+    sys.exit(status)
+
+
+def _as_interrupt(signum: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

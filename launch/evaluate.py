@@ -1,0 +1,80 @@
+"""Evaluates the network of a finished run again."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Annotated
+
+import tyro
+
+from launch import command, display
+from scaling import config, results
+
+DESCRIPTION = """Evaluates the network of a finished run again, on its own protocol and
+seeds. The run's row is not changed."""
+GO_ON = "The run is as it was."
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """The flags of `evaluate.py`."""
+
+    run: Annotated[pathlib.Path, tyro.conf.Positional]
+    """Directory of the run: DIR/runs/RUN_ID."""
+    episodes: int | None = None
+    """Whole episodes, every one counted (default: as many as in the run)."""
+    video: pathlib.Path | None = None
+    """File for a video of the first episode."""
+
+
+def check_run(directory: pathlib.Path) -> None:
+    """Refuses what is not a finished run.
+
+    Raises:
+      ValueError: saying what the directory is instead.
+    """
+    config.load_config(directory)
+    row = results.read_row(directory)
+    if row is None:
+        raise ValueError(
+            f"{directory} is not finished; run the sweep that it belongs to first."
+        )
+    if row.get("status") != "ok":
+        raise ValueError(
+            f"{directory} has no network to evaluate: its status is "
+            f"{row.get('status')} ({row.get('note')}); run it again first."
+        )
+
+
+def evaluate(argv: Sequence[str]) -> int:
+    """Evaluates the run that the flags name; returns the exit status.
+
+    Raises:
+      ValueError: if the run is not finished, or no episode is asked for.
+    """
+    flags = tyro.cli(Evaluate, args=list(argv), description=DESCRIPTION)
+    if flags.episodes is not None and flags.episodes < 1:
+        raise ValueError(f"--episodes is {flags.episodes}; it must be at least 1.")
+    check_run(flags.run)
+    result = _evaluate(flags)
+    console = display.console()
+    console.print(
+        f"score {result['score']:,.1f} (sd {result['score_sd']:,.1f} over "
+        f"{result['eval_episodes']} episodes)"
+    )
+    if flags.video is not None:
+        console.print(f"Video: {flags.video}", soft_wrap=True, markup=False)
+    return 0
+
+
+def _evaluate(flags: Evaluate) -> dict:
+    from scaling import sharding  # late: `--help` must not load JAX
+
+    sharding.start()
+    from scaling import run
+
+    return run.evaluate(flags.run, flags.episodes, flags.video)
+
+
+if __name__ == "__main__":
+    command.run(evaluate, GO_ON)

@@ -1,0 +1,74 @@
+"""What every executor is given and what it reports: tasks in, events out."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, Literal, NamedTuple
+
+from scaling import config
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """One run to make."""
+
+    run_id: str
+    settings: config.Settings
+    cell: config.Cell
+    directory: pathlib.Path
+    """Where the run writes: DIR/runs/<run_id>."""
+    design: str
+    allocate_frames: int
+    """Frames that stores are sized for, equal where shapes should be."""
+    group: Hashable
+    """Tasks of equal groups share compiled programs."""
+    work: int
+    """Predicted work, in searched and sampled states."""
+
+
+class Event(NamedTuple):
+    """Something that happened to a task."""
+
+    kind: Literal["started", "progress", "finished", "failed"]
+    worker: int  # which of the executor's places it happened in, from 0
+    task: Task
+    detail: dict[str, Any]  # progress: the run's report; finished: row; failed: note
+
+
+Report = Callable[[Event], None]
+
+
+class Queue:
+    """Tasks not yet taken: largest first, and equal shapes to the same worker.
+
+    Not safe to use from several threads at once: the executor holds a lock.
+    """
+
+    def __init__(self, tasks: Iterable[Task]):
+        self._groups: dict[Hashable, list[Task]] = {}
+        for task in sorted(tasks, key=lambda task: task.work):
+            self._groups.setdefault(task.group, []).append(task)
+        self._users: dict[int, Hashable] = {}
+
+    def take(self, worker: int) -> Task | None:
+        """Returns the worker's next task, or None when all are taken.
+
+        A worker stays with its group while that has tasks. Then it takes the group
+        with the most work left for each worker that is with it already.
+        """
+        waiting = [group for group, tasks in self._groups.items() if tasks]
+        if not waiting:
+            return None
+        group = self._users.pop(worker, None)
+        if group not in waiting:
+            group = max(waiting, key=self._work_for_one_more)
+        self._users[worker] = group
+        return self._groups[group].pop()
+
+    def clear(self) -> None:
+        """Forgets every task that is not yet taken."""
+        self._groups.clear()
+
+    def _work_for_one_more(self, group: Hashable) -> float:
+        users = sum(other == group for other in self._users.values())
+        return sum(task.work for task in self._groups[group]) / (1 + users)

@@ -1,0 +1,179 @@
+"""Runs a study: every budget, fraction and seed of a grid, in worker processes."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Literal, TypeVar
+
+import rich.console
+
+from launch import checks, command, display, grid, progress, study
+from launch.executors import local
+from launch.executors.task import Event, Task
+from scaling import config, presets, results
+from scaling.envs import registry
+
+DESCRIPTION = """Runs a study: every budget, fraction and seed of a grid.
+
+Numbers are listed as A,B,C or as LO..HI[:N], N geometric points (default 8). Runs
+that are finished are skipped, so the same command goes on where it stopped, and new
+budgets, fractions or seeds extend the study in the same directory."""
+T = TypeVar("T")
+GO_ON = "Finished runs are kept; the same command goes on with the others."
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """The flags of `sweep.py`."""
+
+    preset: command.PresetName
+    """Settings and grid to start from; the other flags override them."""
+    budgets: str | None = None
+    """Environment frames of the runs, as 1e5..2e8 or 1e5,3e5 (default: the
+    preset's)."""
+    fractions: str | None = None
+    """Shares of searched states that are stored ones, as 0,0.5,0.95 (default: the
+    preset's)."""
+    seeds: int | None = None
+    """How many seeds each cell gets (default: the preset's)."""
+    first_seed: int = 0
+    """The first seed; the others follow."""
+    control: Literal["none", "updates"] = "none"
+    """`updates`: for each cell with a fraction above 0 also a run at 0 with the same
+    frames and the same number of updates."""
+    design: Literal["factorial", "path"] = "factorial"
+    """`factorial`: every budget with every fraction; `path`: every run searches the
+    same number of states, and its budget gives the fraction."""
+    searches: str | None = None
+    """Searched states of every run of a `path` design."""
+    out: pathlib.Path = pathlib.Path("results")
+    """Directory of the study."""
+    parallel: int | None = None
+    """Worker processes (default: one for each core; one on an accelerator)."""
+    dry_run: bool = False
+    """Print the plan and stop."""
+    settings: command.FlatSettings
+
+
+def cells_of(flags: Sweep) -> list[config.Cell]:
+    """Returns the runs that the flags ask for.
+
+    Raises:
+      ValueError: if the grid is not written by its grammar, or flags contradict.
+    """
+    preset = presets.preset(flags.preset)
+    seeds = grid.seeds(_given(flags.seeds, preset.seeds), flags.first_seed)
+    budgets = grid.budgets(
+        flags.budgets if flags.budgets is not None else preset.budgets
+    )
+    settings = flags.settings
+    if flags.design == "factorial":
+        _refuse_searches(flags)
+        fractions = grid.fractions(_given(flags.fractions, preset.fractions))
+        cells = grid.factorial(budgets, fractions, seeds)
+    else:
+        per_step = registry.frames_per_step(settings.env, settings.protocol)
+        cells = grid.path(budgets, _searches(flags), seeds, per_step)
+    return cells + grid.CONTROLS[flags.control](cells)
+
+
+def sweep(argv: Sequence[str]) -> int:
+    """Runs the study that the flags describe; returns the exit status.
+
+    Raises:
+      ValueError: if something asked for is impossible; nothing is written then.
+    """
+    flags = command.parse(Sweep, argv, DESCRIPTION)
+    settings, out = flags.settings, flags.out
+    checks.check_settings(settings)
+    planned = study.plan(settings, cells_of(flags), out)
+    tasks = study.tasks(settings, planned, out, flags.design)
+    parallel = _parallel(flags, len(tasks))
+    study.check(out, settings)
+    console = display.console()
+    display.print_plan(console, planned, registry.typical_episode_steps(settings.env))
+    checks.check_installed(settings.env)
+    if flags.dry_run:
+        return 0
+    study.claim(out, settings)
+    with progress.display_for(console, tasks, parallel) as show:
+        keeper = Keeper(out, show)
+        local.execute(tasks, keeper, parallel=parallel)
+    results.write_table(out)
+    return _close(console, out, keeper.failed)
+
+
+class Keeper:
+    """An executor's report that keeps rows and table up to date, and shows events."""
+
+    def __init__(self, directory: pathlib.Path, show: progress.Display):
+        self._directory, self._show = directory, show
+        self.failed: list[Task] = []
+
+    def __call__(self, event: Event) -> None:
+        """Writes what the event means for the table, then shows it."""
+        if event.kind == "failed":
+            self.failed.append(event.task)
+            study.record_failure(event.task, event.detail["note"])
+        if event.kind in ("finished", "failed"):
+            results.write_table(self._directory)
+        self._show(event)
+
+
+def _given(flag: T | None, default: T) -> T:
+    """Returns the flag's value, the preset's where it was not given."""
+    return default if flag is None else flag
+
+
+def _refuse_searches(flags: Sweep) -> None:
+    if flags.searches is not None:
+        raise ValueError(
+            f"--searches {flags.searches} fixes the searches of a path design; leave "
+            "it out or add --design path."
+        )
+
+
+def _searches(flags: Sweep) -> int:
+    """Returns the searches of a path design."""
+    if flags.fractions is not None:
+        raise ValueError(
+            f"--fractions {flags.fractions} cannot be chosen in a path design, where "
+            "budget and searches give the fraction; leave it out or use --design "
+            "factorial."
+        )
+    if flags.searches is None:
+        raise ValueError(
+            "A path design needs the number of searched states of every run; give it "
+            "with --searches, for example --searches 1e7."
+        )
+    return grid.count(flags.searches, "--searches")
+
+
+def _parallel(flags: Sweep, tasks: int) -> int:
+    if flags.parallel is None:
+        return local.default_parallel(tasks)
+    if flags.parallel < 1:
+        raise ValueError(
+            f"--parallel is the number of worker processes; got {flags.parallel}, use "
+            "at least 1."
+        )
+    return max(1, min(flags.parallel, tasks))
+
+
+def _close(
+    out: rich.console.Console, directory: pathlib.Path, failed: list[Task]
+) -> int:
+    """Prints where the table is and what to do next; returns the exit status."""
+    out.print(f"Table: {directory / 'results.csv'}", soft_wrap=True, markup=False)
+    for task in failed:
+        log = task.directory / "log.txt"
+        out.print(f"Failed: {task.run_id}, see {log}", soft_wrap=True, markup=False)
+    where = "" if str(directory) == "results" else f" --results {directory}"
+    out.print(
+        f"Next: python analysis/fit_scaling.py{where}", soft_wrap=True, markup=False
+    )
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    command.run(sweep, GO_ON)

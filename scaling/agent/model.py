@@ -1,0 +1,123 @@
+"""The learned model as three pure functions: represent, dynamics, predict."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from scaling import config, types
+from scaling.agent import networks, value_transform
+
+
+class Prediction(NamedTuple):
+    """Logits of a hidden state."""
+
+    policy_logits: Float[Array, "B A"]
+    value_logits: Float[Array, "B bins"]
+
+
+class Model(NamedTuple):
+    """Functions of parameters and batches; nothing else knows the networks."""
+
+    init: Callable[[jax.Array], types.Params]  # key → parameters
+    represent: Callable[[types.Params, types.History], Array]  # → hidden [B, ...]
+    dynamics: Callable[..., tuple[Array, Array]]  # params, hidden, action → hidden, r
+    predict: Callable[[types.Params, Array], Prediction]  # params, hidden
+    decode: Callable[[Array], Array]  # logits [..., bins] → units of reward
+    encode: Callable[[Array], Array]  # units of reward → two-hot [..., bins]
+
+
+class _Networks(nnx.Module):
+    def __init__(self, spec: types.EnvSpec, settings: config.Settings, rngs: nnx.Rngs):
+        shape = encoded_shape(spec, settings.protocol)
+        bins, network = settings.value.bins, settings.network
+        self.representation = networks.representation(shape, network, rngs)
+        hidden_shape = _hidden_shape(self.representation, shape)
+        self.dynamics = networks.Dynamics(hidden_shape, spec, network, bins, rngs)
+        self.prediction = networks.Prediction(hidden_shape, spec, network, bins, rngs)
+
+
+def encoded_shape(spec: types.EnvSpec, protocol: config.Protocol) -> tuple[int, ...]:
+    """Returns the shape of one encoded observation, as the representation sees it.
+
+    Images: (height, width, stack · planes + past actions). Vectors: (n,) with past
+    actions one-hot.
+    """
+    *sides, channels = spec.observation_shape
+    history = protocol.past_actions * (1 if sides else spec.num_actions)
+    return (*sides, protocol.stack * channels + history)
+
+
+def encode_history(
+    history: types.History, spec: types.EnvSpec
+) -> Float[Array, "B ..."]:
+    """Returns what the representation sees of a history.
+
+    Observations are divided by the environment's scale and stacked along the last
+    axis. Past actions become constant planes (a + 1)/A for images, zero before the
+    episode's start, and one-hot units for vectors.
+
+    Source: Schrittwieser et al. 2019, arXiv 1911.08265, appendix E (planes a/18).
+    Differs from the paper: planes of a + 1, so that action 0 is not "no action".
+    """
+    stacked = jnp.moveaxis(history.observations, 1, -2)  # [B, ..., D, C]
+    stacked = stacked.reshape(*stacked.shape[:-2], -1).astype(jnp.float32)
+    stacked = stacked / spec.observation_scale
+    if stacked.ndim == 2:
+        past = jax.nn.one_hot(history.actions, spec.num_actions)
+        past = past.reshape(past.shape[0], past.shape[1] * past.shape[2])
+    else:
+        past = (history.actions + 1.0) / spec.num_actions
+        past = jnp.broadcast_to(past[:, None, None], (*stacked.shape[:3], past.shape[1]))
+    return jnp.concatenate([stacked, past], axis=-1)
+
+
+def _hidden_shape(body: nnx.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
+    graph, state = nnx.split(body)
+    example = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+    hidden = jax.eval_shape(lambda s, x: nnx.merge(graph, s)(x), state, example)
+    return hidden.shape[1:]
+
+
+def make_model(spec: types.EnvSpec, settings: config.Settings) -> Model:
+    """Returns the model for an environment.
+
+    Args:
+      spec: of the environment.
+      settings: of which the network, value and protocol parts decide the shape.
+    """
+    example = nnx.eval_shape(lambda: _Networks(spec, settings, nnx.Rngs(0)))
+    graph, _ = nnx.split(example, nnx.Param)
+
+    def init(key: jax.Array) -> types.Params:
+        _, params = nnx.split(_Networks(spec, settings, nnx.Rngs(key)), nnx.Param)
+        return params
+
+    def represent(params: types.Params, history: types.History) -> Array:
+        return nnx.merge(graph, params).representation(encode_history(history, spec))
+
+    def dynamics(
+        params: types.Params, hidden: Array, action: Int[Array, " B"]
+    ) -> tuple[Array, Array]:
+        return nnx.merge(graph, params).dynamics(hidden, action)
+
+    def predict(params: types.Params, hidden: Array) -> Prediction:
+        return Prediction(*nnx.merge(graph, params).prediction(hidden))
+
+    return Model(
+        init=init,
+        represent=represent,
+        dynamics=dynamics,
+        predict=predict,
+        decode=lambda logits: value_transform.decode(logits, settings.value),
+        encode=lambda x: value_transform.encode(x, settings.value),
+    )
+
+
+def num_parameters(params: types.Params) -> int:
+    """Returns the number of weights."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))

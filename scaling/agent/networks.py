@@ -1,0 +1,308 @@
+"""Network modules: bodies for images, small boards and vectors, and the heads.
+
+The only file with Flax modules. Each body maps an encoded observation, or a hidden
+state with a one-hot action, to a hidden state scaled to [0, 1]. LayerNorm only:
+nothing here keeps statistics, so a network is a pure function of its parameters.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from scaling import config, types
+
+
+def scale_hidden(hidden: Float[Array, "B ..."]) -> Float[Array, "B ..."]:
+    """Returns the hidden state scaled to [0, 1] in each row.
+
+    Source: Schrittwieser et al. 2019, arXiv 1911.08265, appendix G, which scales
+    hidden states like the one-hot actions that join them.
+    """
+    axes = tuple(range(1, hidden.ndim))
+    low = hidden.min(axes, keepdims=True)
+    span = hidden.max(axes, keepdims=True) - low
+    return (hidden - low) / jnp.maximum(span, 1e-5)
+
+
+def _conv(inputs: int, outputs: int, rngs: nnx.Rngs, **kwargs) -> nnx.Conv:
+    size = kwargs.pop("size", 3)
+    return nnx.Conv(inputs, outputs, (size, size), use_bias=False, rngs=rngs, **kwargs)
+
+
+class ResidualBlock(nnx.Module):
+    """x + f(f(x)), f being LayerNorm, ReLU, convolution (pre-activation).
+
+    Source: He et al. 2016, arXiv 1603.05027; LayerNorm as arXiv 2104.06294 app. A.
+    """
+
+    def __init__(self, planes: int, rngs: nnx.Rngs):
+        self.norms = nnx.List([nnx.LayerNorm(planes, rngs=rngs) for _ in range(2)])
+        self.layers = nnx.List([_conv(planes, planes, rngs) for _ in range(2)])
+
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+        """Returns the block's output."""
+        y = x
+        for norm, layer in zip(self.norms, self.layers, strict=True):
+            y = layer(nnx.relu(norm(y)))
+        return x + y
+
+
+class DenseBlock(nnx.Module):
+    """x + f(f(x)), f being LayerNorm, ReLU, dense layer (pre-activation)."""
+
+    def __init__(self, units: int, rngs: nnx.Rngs):
+        self.norms = nnx.List([nnx.LayerNorm(units, rngs=rngs) for _ in range(2)])
+        self.layers = nnx.List(
+            [nnx.Linear(units, units, rngs=rngs) for _ in range(2)]
+        )
+
+    def __call__(self, x: Float[Array, "B N"]) -> Float[Array, "B N"]:
+        """Returns the block's output."""
+        y = x
+        for norm, layer in zip(self.norms, self.layers, strict=True):
+            y = layer(nnx.relu(norm(y)))
+        return x + y
+
+
+class ImageDownsampling(nnx.Module):
+    """96×96 → 6×6: two strided convolutions and two poolings, blocks between.
+
+    Source: Schrittwieser et al. 2019, arXiv 1911.08265, appendix F. Differs from
+    the paper: half of the planes are `planes // 2`, so that narrow networks scale.
+    """
+
+    def __init__(self, inputs: int, planes: int, rngs: nnx.Rngs):
+        half = max(1, planes // 2)
+        self.first = _conv(inputs, half, rngs, strides=2)
+        self.first_blocks = nnx.List([ResidualBlock(half, rngs) for _ in range(2)])
+        self.second = _conv(half, planes, rngs, strides=2)
+        self.second_blocks = nnx.List([ResidualBlock(planes, rngs) for _ in range(3)])
+        self.third_blocks = nnx.List([ResidualBlock(planes, rngs) for _ in range(3)])
+
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w P"]:
+        """Returns planes of a sixteenth of the height and width."""
+        x = _chain(self.first_blocks, self.first(x))
+        x = _chain(self.second_blocks, self.second(x))
+        x = nnx.avg_pool(x, (3, 3), (2, 2), "SAME")
+        x = _chain(self.third_blocks, x)
+        return nnx.avg_pool(x, (3, 3), (2, 2), "SAME")
+
+
+class ResidualPlanes(nnx.Module):
+    """A convolution to the network's planes and residual blocks (image body)."""
+
+    def __init__(self, inputs: int, settings: config.Network, rngs: nnx.Rngs):
+        self.enter = _conv(inputs, settings.planes, rngs)
+        self.blocks = nnx.List(
+            [ResidualBlock(settings.planes, rngs) for _ in range(settings.blocks)]
+        )
+
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W P"]:
+        """Returns planes of the same height and width."""
+        return scale_hidden(_chain(self.blocks, self.enter(x)))
+
+
+class ResidualUnits(nnx.Module):
+    """A dense layer to the network's units and residual blocks (vector body)."""
+
+    def __init__(self, inputs: int, settings: config.Network, rngs: nnx.Rngs):
+        self.enter = nnx.Linear(inputs, settings.units, rngs=rngs)
+        self.blocks = nnx.List(
+            [DenseBlock(settings.units, rngs) for _ in range(settings.blocks)]
+        )
+
+    def __call__(self, x: Float[Array, "B N"]) -> Float[Array, "B U"]:
+        """Returns one hidden vector for each row."""
+        return scale_hidden(_chain(self.blocks, self.enter(x)))
+
+
+class ConvolutionalBoard(nnx.Module):
+    """Strided convolutions on a board, then a dense hidden vector (small body)."""
+
+    def __init__(
+        self, shape: tuple[int, ...], settings: config.Network, rngs: nnx.Rngs
+    ):
+        sizes = [shape[-1]] + [settings.planes] * settings.blocks
+        self.layers = nnx.List(
+            [
+                _conv(before, after, rngs, strides=2 if index else 1)
+                for index, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False))
+            ]
+        )
+        cells = 1
+        for side in shape[:2]:
+            for _ in range(settings.blocks - 1):
+                side = -(-side // 2)
+            cells *= side
+        self.leave = ResidualUnits(cells * settings.planes, settings, rngs)
+
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B U"]:
+        """Returns one hidden vector for each row."""
+        for layer in self.layers:
+            x = nnx.relu(layer(x))
+        return self.leave(x.reshape(x.shape[0], -1))
+
+
+class PerceptronUnits(nnx.Module):
+    """Dense layers with LayerNorm on the flattened input (small body)."""
+
+    def __init__(self, inputs: int, settings: config.Network, rngs: nnx.Rngs):
+        sizes = [inputs] + [settings.units] * (settings.blocks + 1)
+        pairs = list(zip(sizes, sizes[1:], strict=False))
+        self.layers = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in pairs])
+        self.norms = nnx.List([nnx.LayerNorm(b, rngs=rngs) for _, b in pairs[:-1]])
+
+    def __call__(self, x: Float[Array, "B ..."]) -> Float[Array, "B U"]:
+        """Returns one hidden vector for each row."""
+        x = x.reshape(x.shape[0], -1)
+        for layer, norm in zip(self.layers[:-1], self.norms, strict=True):
+            x = nnx.relu(norm(layer(x)))
+        return scale_hidden(self.layers[-1](x))
+
+
+class Head(nnx.Module):
+    """A hidden layer and logits, zero at first so that learning starts neutral."""
+
+    def __init__(self, inputs: int, outputs: int, units: int, rngs: nnx.Rngs):
+        self.hidden = nnx.Linear(inputs, units, rngs=rngs)
+        self.norm = nnx.LayerNorm(units, rngs=rngs)
+        zeros = nnx.initializers.zeros_init()
+        self.logits = nnx.Linear(units, outputs, kernel_init=zeros, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "B ..."]) -> Float[Array, "B n"]:
+        """Returns logits."""
+        x = x.reshape(x.shape[0], -1)
+        return self.logits(nnx.relu(self.norm(self.hidden(x))))
+
+
+class PlanesHead(nnx.Module):
+    """A 1×1 convolution to 16 planes before a head.
+
+    Differs from the paper: the papers do not give the heads' layout.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], outputs: int, units: int, rngs: nnx.Rngs
+    ):
+        self.squeeze = _conv(shape[2], 16, rngs, size=1)
+        self.head = Head(shape[0] * shape[1] * 16, outputs, units, rngs)
+
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B n"]:
+        """Returns logits."""
+        return self.head(self.squeeze(x))
+
+
+def _head(
+    shape: tuple[int, ...], outputs: int, units: int, rngs: nnx.Rngs
+) -> nnx.Module:
+    if len(shape) == 3:
+        return PlanesHead(shape, outputs, units, rngs)
+    return Head(shape[0], outputs, units, rngs)
+
+
+def _chain(blocks: nnx.List, x: Array) -> Array:
+    for block in blocks:
+        x = block(x)
+    return x
+
+
+class ResidualRepresentation(nnx.Module):
+    """The paper's representation of images: down-sampling, then residual blocks."""
+
+    def __init__(
+        self, shape: tuple[int, ...], settings: config.Network, rngs: nnx.Rngs
+    ):
+        self.downsample = ImageDownsampling(shape[-1], settings.planes, rngs)
+        self.body = ResidualPlanes(settings.planes, settings, rngs)
+
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w P"]:
+        """Returns the hidden planes."""
+        return self.body(self.downsample(x))
+
+
+def representation(
+    shape: tuple[int, ...], settings: config.Network, rngs: nnx.Rngs
+) -> nnx.Module:
+    """Returns the representation for encoded observations of `shape`.
+
+    Raises:
+      ValueError: if the kind cannot take such observations.
+    """
+    size = 1
+    for side in shape:
+        size *= side
+    if settings.kind == "convolutional" and len(shape) != 3:
+        raise ValueError(
+            f"A convolutional network needs observations (height, width, planes), got "
+            f"{shape}; set --network.kind mlp or residual."
+        )
+    makers: dict[tuple[str, bool], Callable[[], nnx.Module]] = {
+        ("residual", True): lambda: ResidualRepresentation(shape, settings, rngs),
+        ("residual", False): lambda: ResidualUnits(size, settings, rngs),
+        ("convolutional", True): lambda: ConvolutionalBoard(shape, settings, rngs),
+        ("mlp", True): lambda: PerceptronUnits(size, settings, rngs),
+        ("mlp", False): lambda: PerceptronUnits(size, settings, rngs),
+    }
+    return makers[settings.kind, len(shape) == 3]()
+
+
+class Dynamics(nnx.Module):
+    """The next hidden state and the reward logits of a hidden state and an action.
+
+    Actions join as one-hot planes or units (M19).
+    """
+
+    def __init__(
+        self,
+        hidden_shape: tuple[int, ...],
+        spec: types.EnvSpec,
+        settings: config.Network,
+        bins: int,
+        rngs: nnx.Rngs,
+    ):
+        self.num_actions = spec.num_actions
+        inputs = hidden_shape[-1] + spec.num_actions
+        if len(hidden_shape) == 3:
+            self.body = ResidualPlanes(inputs, settings, rngs)
+        elif settings.kind == "residual":
+            self.body = ResidualUnits(inputs, settings, rngs)
+        else:
+            self.body = PerceptronUnits(inputs, settings, rngs)
+        self.reward = _head(hidden_shape, bins, settings.head_units, rngs)
+
+    def __call__(
+        self, hidden: Float[Array, "B ..."], action: Array
+    ) -> tuple[Float[Array, "B ..."], Float[Array, "B bins"]]:
+        """Returns the next hidden state and the logits of the reward on the way."""
+        one_hot = jax.nn.one_hot(action, self.num_actions, dtype=hidden.dtype)
+        one_hot = one_hot.reshape(
+            one_hot.shape[:1] + (1,) * (hidden.ndim - 2) + one_hot.shape[1:]
+        )
+        planes = jnp.broadcast_to(one_hot, (*hidden.shape[:-1], self.num_actions))
+        following = self.body(jnp.concatenate([hidden, planes], axis=-1))
+        return following, self.reward(following)
+
+
+class Prediction(nnx.Module):
+    """Policy and value logits of a hidden state."""
+
+    def __init__(
+        self,
+        hidden_shape: tuple[int, ...],
+        spec: types.EnvSpec,
+        settings: config.Network,
+        bins: int,
+        rngs: nnx.Rngs,
+    ):
+        units = settings.head_units
+        self.policy = _head(hidden_shape, spec.num_actions, units, rngs)
+        self.value = _head(hidden_shape, bins, units, rngs)
+
+    def __call__(
+        self, hidden: Float[Array, "B ..."]
+    ) -> tuple[Float[Array, "B A"], Float[Array, "B bins"]]:
+        """Returns policy logits and value logits."""
+        return self.policy(hidden), self.value(hidden)

@@ -1,0 +1,433 @@
+"""One iteration in parts: place the lanes, search, learn, act, record.
+
+The parts are pure functions of the state. The device loop composes them inside one
+compiled program; the host loop runs them as separate programs, so that emulators
+step while the device works. In both, an iteration (a *call*) is
+
+    place → search → learn from what was recorded before → act → record,
+
+and learning does not wait for what this call's environments do.
+
+Everything with a row axis is laid out [G shards, rows]. A shard steps, stores and
+samples for itself: the parts are mapped over the leading axis.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key, UInt32
+
+from scaling import accounting, config, types
+from scaling.agent import model as models
+from scaling.learner import loss, sampling, update
+from scaling.reanalyse import lanes
+from scaling.replay import frames as frame_store
+from scaling.replay import steps, window
+from scaling.search import mcts
+
+
+class Layout(NamedTuple):
+    """Sizes of a compiled program's arrays; budgets and seeds are not among them."""
+
+    shards: int  # G
+    environments: int  # E, of a shard
+    stored_slots: int  # R, of a shard
+    step_capacity: int  # slots of a column of steps
+    window_capacity: int  # slots of a lane's window
+    newest: int  # steps of a column that reanalysis draws from
+
+    @property
+    def lanes(self) -> int:
+        """L: rows of a shard."""
+        return self.environments + self.stored_slots
+
+
+class Shard(NamedTuple):
+    """What a shard keeps; every field has a leading axis G."""
+
+    steps: steps.Steps
+    lanes: lanes.Lanes
+    window: window.Window
+    digest: UInt32[Array, " G"]  # of every action and reward
+
+
+class State(NamedTuple):
+    """Everything that changes in a run, but frames kept on the host."""
+
+    learner: update.LearnerState
+    shard: Shard
+    frames: Any  # [G, E, T, ...] on the device, or () when the host has them
+    env: Any  # device environments with autoreset, [G·E] rows, or ()
+    episodes: "Episodes"
+    key: Key[Array, ""]  # of the run; never changed
+
+
+class Episodes(NamedTuple):
+    """Returns of training episodes, for the log."""
+
+    running: Float[Array, "G E"]  # return so far of the episode under way
+    finished: Int[Array, ""]  # episodes that ended since the log last read
+    total: Float[Array, ""]  # sum of their returns
+
+
+class Call(NamedTuple):
+    """What one call does: a row of `accounting.Calls`, on the device."""
+
+    number: Int[Array, ""]
+    fresh: Int[Array, ""]
+    stored: Int[Array, ""]
+    updates: Int[Array, ""]
+    window_from: Int[Array, ""]
+    first_update: Int[Array, ""]
+
+
+class Placed(NamedTuple):
+    """Where the lanes look in this call."""
+
+    lanes: lanes.Lanes  # fields [G, L]
+    live: Bool[Array, "G L"]
+    stack: steps.Stack  # of the frames, fields [G, L, ...]
+    past: Int[Array, "G L H"]  # past actions
+    keys: Key[Array, "G L"]
+
+
+# What a key is for; a key is fold_in(fold_in(run key, purpose), number).
+_PLACE, _SEARCH, _SAMPLE, _INIT, ENVIRONMENT = range(5)
+
+
+def layout_for(settings: config.Settings, account: accounting.Account) -> Layout:
+    """Returns the sizes for a cell, or for the largest cell that shares a program.
+
+    A column of steps holds the N newest, what the window's fresh part points at,
+    and a segment: nothing that a lane or the window points at is evicted.
+    """
+    replay, protocol = settings.replay, settings.protocol
+    shards, environments = account.shards, account.environments // account.shards
+    slots = account.stored_slots // account.shards
+    columns = max(1, account.environments)
+    newest = math.ceil(replay.stored_steps / columns)
+    window_steps = min(replay.window, account.searched)
+    in_window = math.ceil(window_steps * account.agent_steps / account.searched / columns)
+    margin = replay.segment_length + protocol.stack + protocol.past_actions + 1
+    all_steps = math.ceil(account.agent_steps / columns) + 1
+    lane_share = math.ceil(1.25 * window_steps / account.lanes)
+    return Layout(
+        shards=shards,
+        environments=environments,
+        stored_slots=slots,
+        step_capacity=min(newest + in_window + margin, all_steps),
+        window_capacity=min(lane_share + replay.segment_length, account.calls),
+        newest=newest,
+    )
+
+
+class Parts(NamedTuple):
+    """The parts of an iteration, with what is static bound."""
+
+    layout: Layout
+    initial: Callable[..., State]
+    place: Callable[[State, Call], Placed]
+    search: mcts.SearchFunction
+    draw: Callable[[State, Call, Array], sampling.Samples]
+    batch: Callable[..., loss.Batch]
+    update: Callable[..., tuple[update.LearnerState, update.Metrics]]
+    record: Callable[..., State]
+    temperature: Callable[[Call, Array], Array]
+    gather: Callable[[State, steps.Stack], Array]
+    batch_stacks: Callable[[State, sampling.Samples], tuple[steps.Stack, ...]]
+
+
+def make_parts(
+    settings: config.Settings, spec: types.EnvSpec, layout: Layout
+) -> Parts:
+    """Returns the parts for an environment and a layout."""
+    model = models.make_model(spec, settings)
+    bind = functools.partial
+    return Parts(
+        layout=layout,
+        initial=bind(initial, model=model, settings=settings, spec=spec, layout=layout),
+        place=bind(place, settings=settings, layout=layout),
+        search=mcts.make_search(model, settings.search, settings.learner.discount),
+        draw=bind(draw, settings=settings, layout=layout),
+        batch=bind(make_batch, model=model, settings=settings),
+        update=bind(update.update, model=model, settings=settings.learner),
+        record=bind(record, settings=settings, layout=layout),
+        temperature=bind(temperature, settings=settings.search),
+        gather=gather,
+        batch_stacks=bind(batch_stacks, settings=settings),
+    )
+
+
+def initial(
+    key: Key[Array, ""],
+    observation: Array,
+    env: Any,
+    frames: Any,
+    *,
+    model: models.Model,
+    settings: config.Settings,
+    spec: types.EnvSpec,
+    layout: Layout,
+) -> State:
+    """Returns the state before the first call.
+
+    Args:
+      key: of the run.
+      observation: first ones of all environments, [G·E, ...], unused when `frames`
+        is ().
+      env: device environments after their reset, or ().
+      frames: zeroed frames [G, E, T, ...], or () when the host has them.
+      model: the networks.
+      settings: of the run.
+      spec: of the environment.
+      layout: sizes.
+    """
+
+    def repeat(tree: Any) -> Any:
+        return jax.tree.map(lambda x: jnp.stack([x] * layout.shards), tree)
+
+    if not isinstance(frames, tuple):
+        first = observation.reshape(*frames.shape[:2], *frames.shape[3:])
+        frames = frames.at[:, :, 0].set(first)
+    columns = max(1, layout.environments)
+    shard = Shard(
+        steps=repeat(steps.empty(columns, layout.step_capacity)),
+        lanes=repeat(lanes.initial(layout.environments, layout.stored_slots)),
+        window=repeat(
+            window.empty(layout.lanes, layout.window_capacity, spec.num_actions)
+        ),
+        digest=jnp.zeros(layout.shards, jnp.uint32),
+    )
+    zero = jnp.zeros(())
+    running = jnp.zeros((layout.shards, layout.environments))
+    return State(
+        learner=update.initial(_key(key, _INIT, 0), model, settings.learner),
+        shard=shard,
+        frames=frames,
+        env=env,
+        episodes=Episodes(running, jnp.zeros((), jnp.int32), zero),
+        key=key,
+    )
+
+
+def _key(key: Key[Array, ""], purpose: int, number: Any) -> Key[Array, ""]:
+    return jax.random.fold_in(jax.random.fold_in(key, purpose), number)
+
+
+def place(
+    state: State, call: Call, *, settings: config.Settings, layout: Layout
+) -> Placed:
+    """Returns where every lane looks, stored lanes between segments placed anew."""
+    shards, fresh_rows = layout.shards, layout.environments
+    protocol = settings.protocol
+
+    def of_shard(shard: Shard, number: Array, key: Array):
+        live = jnp.concatenate(
+            [
+                lanes.live_rows(call.fresh, number, shards, fresh_rows),
+                lanes.live_rows(call.stored, number, shards, layout.stored_slots),
+            ]
+        )
+        placed = lanes.place(shard.lanes, shard.steps, live, layout.newest, key)
+        at = (placed.column, placed.step)
+        stack = steps.stack_at(shard.steps, *at, protocol.stack)
+        past = steps.past_actions(shard.steps, *at, protocol.past_actions)
+        return placed, live, stack, past
+
+    keys = jax.random.split(_key(state.key, _PLACE, call.number), shards)
+    parts = jax.vmap(of_shard)(state.shard, jnp.arange(shards), keys)
+    search_key = _key(state.key, _SEARCH, call.number)
+    return Placed(*parts, lanes.keys_of_rows(search_key, shards, layout.lanes))
+
+
+def gather(state: State, stack: steps.Stack) -> Array:
+    """Returns stacked frames [G, B, D, ...] from the device's store."""
+    return jax.vmap(frame_store.gather)(state.frames, stack)
+
+
+def temperature(
+    call: Call, total_updates: Int[Array, ""], *, settings: config.Search
+) -> Float[Array, ""]:
+    """Returns the temperature of acting at the share of updates made so far."""
+    progress = call.first_update / jnp.maximum(total_updates, 1)
+    value = jnp.asarray(settings.temperatures[0][1], progress.dtype)
+    for start, later in settings.temperatures[1:]:
+        value = jnp.where(progress >= start, later, value)
+    return value
+
+
+def draw(
+    state: State,
+    call: Call,
+    number: Int[Array, ""],
+    *,
+    settings: config.Settings,
+    layout: Layout,
+) -> sampling.Samples:
+    """Returns the samples [G, B/G, ...] of update `number` of the run."""
+    rows = settings.learner.batch_size // layout.shards
+    keys = jax.random.split(_key(state.key, _SAMPLE, number), layout.shards)
+    return jax.vmap(sampling.draw, in_axes=(0, None, 0, None, None))(
+        state.shard.window, call.window_from, keys, rows, settings
+    )
+
+
+def batch_stacks(
+    state: State, samples: sampling.Samples, *, settings: config.Settings
+) -> tuple[steps.Stack, ...]:
+    """Returns where the frames of a batch lie: of the root steps, and, for a target
+    network, of the K + 1 steps whose values end the value targets."""
+    wanted = [samples.step]
+    if settings.learner.bootstrap == "target_network":
+        wanted += list(jnp.moveaxis(sampling.bootstrap_steps(samples), -1, 0))
+    return tuple(
+        jax.vmap(steps.stack_at, in_axes=(0, 0, 0, None))(
+            state.shard.steps, samples.column, step, settings.protocol.stack
+        )
+        for step in wanted
+    )
+
+
+def make_batch(
+    state: State,
+    samples: sampling.Samples,
+    frames: tuple[Array, ...],
+    *,
+    model: models.Model,
+    settings: config.Settings,
+) -> loss.Batch:
+    """Returns the learner's batch, rows of all shards in one axis.
+
+    Args:
+      state: of the run.
+      samples: drawn for this update.
+      frames: stacked, [G, B/G, D, ...], one for each of `batch_stacks`.
+      model: the networks.
+      settings: of the run.
+    """
+
+    def history_at(step: Array, stacked: Array) -> types.History:
+        past = jax.vmap(steps.past_actions, in_axes=(0, 0, 0, None))(
+            state.shard.steps, samples.column, step, settings.protocol.past_actions
+        )
+        return frame_store.to_rows(types.History(stacked, past))
+
+    def target_value(step: Array, stacked: Array) -> Array:
+        params = state.learner.target_params
+        hidden = model.represent(params, history_at(step, stacked))
+        return model.decode(model.predict(params, hidden).value_logits)
+
+    rows = frame_store.to_rows(samples)
+    bootstrap = rows.bootstrap
+    if len(frames) > 1:
+        ends = jnp.moveaxis(sampling.bootstrap_steps(samples), -1, 0)
+        values = [target_value(*pair) for pair in zip(ends, frames[1:], strict=True)]
+        bootstrap = jnp.stack(values, axis=-1)
+    history = history_at(samples.step, frames[0])
+    return sampling.batch(rows, history, bootstrap, settings.learner)
+
+
+def record(
+    state: State,
+    placed: Placed,
+    call: Call,
+    searched: types.Searched,
+    outcome: steps.Facts,
+    *,
+    settings: config.Settings,
+    layout: Layout,
+) -> State:
+    """Returns the state with the call's searches and environment steps recorded.
+
+    Args:
+      state: before.
+      placed: where the lanes looked.
+      call: what the call does.
+      searched: results of all lanes, fields [G, L, ...].
+      outcome: of the environments' steps, fields [G, E]; means nothing in a call
+        in which they do not step.
+      settings: of the run.
+      layout: sizes.
+    """
+    one_shard = functools.partial(
+        _record_shard, call=call, settings=settings, layout=layout
+    )
+    shard = jax.vmap(one_shard)(
+        state.shard, placed.lanes, placed.live, searched, outcome
+    )
+    live = placed.live[:, : layout.environments]
+    episodes = _count_episodes(state.episodes, outcome, live)
+    return state._replace(shard=shard, episodes=episodes)
+
+
+def _record_shard(
+    shard: Shard,
+    placed: lanes.Lanes,
+    live: Array,
+    searched: types.Searched,
+    outcome: steps.Facts,
+    *,
+    call: Call,
+    settings: config.Settings,
+    layout: Layout,
+) -> Shard:
+    environments = layout.environments
+    stored = shard.steps
+    if environments:
+        stored = steps.append(stored, outcome, live[:environments])
+    replayed = steps.facts_at(stored, placed.column, placed.step)
+    facts = jax.tree.map(
+        lambda new, old: jnp.concatenate([new, old[environments:]]).astype(old.dtype),
+        outcome,
+        replayed,
+    )
+    closes = lanes.closing(
+        placed, stored, facts.last, settings.replay.segment_length, environments
+    )
+    entry = window.Entry(
+        column=placed.column,
+        step=placed.step,
+        position=placed.position,
+        call=jnp.full_like(placed.step, call.number),
+        action=facts.action,
+        reward=facts.reward,
+        discount=facts.discount,
+        value=searched.value,
+        policy=searched.policy,
+    )
+    searches = window.append(shard.window, entry, live, closes)
+    if settings.replay.priority_exponent:
+        searches = sampling.refresh_priorities(searches, live, settings)
+    return Shard(
+        steps=stored,
+        lanes=lanes.advance(placed, live, closes, environments),
+        window=searches,
+        digest=_digest(shard.digest, searched.action, facts.reward, live),
+    )
+
+
+def _digest(digest: Array, action: Array, reward: Array, live: Array) -> Array:
+    """Returns the rolling hash after the actions and rewards of live rows."""
+    bits = jax.lax.bitcast_convert_type(reward.astype(jnp.float32), jnp.uint32)
+    place = jnp.arange(live.size, dtype=jnp.uint32)
+    word = (action.astype(jnp.uint32) + 1) * jnp.uint32(2654435761)
+    word = (word ^ bits) * (2 * place + 1) * jnp.uint32(2246822519)
+    word = word ^ (word >> 15)
+    mixed = jnp.sum(jnp.where(live, word, 0), dtype=jnp.uint32)
+    return digest * jnp.uint32(1664525) + mixed + jnp.uint32(1013904223)
+
+
+def _count_episodes(
+    episodes: Episodes, outcome: steps.Facts, live: Array
+) -> Episodes:
+    running = episodes.running + jnp.where(live, outcome.reward, 0.0)
+    ended = live & outcome.last
+    return Episodes(
+        running=jnp.where(ended, 0.0, running),
+        finished=episodes.finished + ended.sum(dtype=jnp.int32),
+        total=episodes.total + jnp.where(ended, running, 0.0).sum(),
+    )

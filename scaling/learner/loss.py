@@ -1,0 +1,107 @@
+"""The loss of the unrolled model."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from scaling import config, types
+from scaling.agent import model as models
+from scaling.agent import value_transform
+from scaling.learner import targets
+
+
+class Batch(NamedTuple):
+    """What an update learns from; it does not say where a target came from."""
+
+    history: types.History  # of the B root steps
+    action: Int[Array, "B K"]
+    targets: targets.Targets  # fields with a leading axis B
+    weight: Float[Array, " B"]  # importance weights
+
+
+class Losses(NamedTuple):
+    """Mean of each term over the batch, unweighted by its setting."""
+
+    value: Float[Array, ""]
+    policy: Float[Array, ""]
+    reward: Float[Array, ""]
+
+
+def scale_gradient(x: Float[Array, "..."], scale: float) -> Float[Array, "..."]:
+    """Returns x, whose gradient is scaled on the way back."""
+    return x * scale + jax.lax.stop_gradient(x) * (1 - scale)
+
+
+def unroll(
+    model: models.Model,
+    params: types.Params,
+    history: types.History,
+    action: Int[Array, "B K"],
+) -> tuple[models.Prediction, Float[Array, "B K bins"]]:
+    """Returns the predictions of K + 1 hidden states and the K reward logits.
+
+    The gradient into the hidden state is halved before each model step (PC), so
+    that the dynamics' part does not grow with K.
+
+    Returns:
+      Predictions with axes [B, K + 1, n] and reward logits [B, K, bins].
+    """
+    root = model.represent(params, history)
+
+    def step(hidden: Array, action_k: Array):
+        hidden = scale_gradient(hidden, 0.5)
+        following, reward_logits = model.dynamics(params, hidden, action_k)
+        return following, (reward_logits, model.predict(params, following))
+
+    _, (reward_logits, later) = jax.lax.scan(step, root, action.T)
+    first = model.predict(params, root)
+    predictions = jax.tree.map(
+        lambda head, tail: jnp.concatenate([head[None], tail]).swapaxes(0, 1),
+        first,
+        later,
+    )
+    return predictions, reward_logits.swapaxes(0, 1)
+
+
+def loss(
+    params: types.Params, batch: Batch, model: models.Model, settings: config.Learner
+) -> tuple[Float[Array, ""], Losses]:
+    """Returns the weighted loss of a batch and its terms.
+
+        L = mean_b w_b Σ_k c_k (l^p + λ_v l^v + λ_r l^r),   c_0 = 1, c_k = 1/K
+
+    with cross-entropies l against the policy and the two-hot value and reward.
+
+    Source: Schrittwieser et al. 2021, arXiv 2104.06294, pseudocode.
+
+    Args:
+      params: of the model.
+      batch: of B samples.
+      model: the networks.
+      settings: the weights of the terms.
+    """
+    predictions, reward_logits = unroll(model, params, batch.history, batch.action)
+    goal = batch.targets
+    steps = batch.action.shape[1]
+    share = jnp.concatenate([jnp.ones(1), jnp.full(steps, 1.0 / max(1, steps))])
+    cross_entropy = value_transform.cross_entropy
+    value = cross_entropy(predictions.value_logits, model.encode(goal.value))
+    policy = cross_entropy(predictions.policy_logits, goal.policy)
+    reward = cross_entropy(reward_logits, model.encode(goal.reward))
+
+    def mean(term: Array, mask: Array, share: Array) -> Array:
+        return jnp.mean(batch.weight * jnp.sum(share * mask * term, axis=1))
+
+    losses = Losses(
+        value=mean(value, goal.value_mask, share),
+        policy=mean(policy, goal.policy_mask, share),
+        reward=mean(reward, goal.reward_mask, share[1:]),
+    )
+    total = (
+        settings.value_weight * losses.value
+        + settings.policy_weight * losses.policy
+        + settings.reward_weight * losses.reward
+    )
+    return total, losses

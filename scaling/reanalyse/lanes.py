@@ -1,0 +1,114 @@
+"""The lanes of a search batch: fresh ones act, stored ones replay segments.
+
+Of one shard: L = E + R lanes. A lane is a pointer into the shard's steps. The
+first E point at the pending step of their environment; the other R replay stored
+segments, step by step, with the stored actions and rewards.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int, Key
+
+from scaling.replay import priorities, steps
+
+
+class Lanes(NamedTuple):
+    """Where the lanes of a shard are."""
+
+    column: Int[Array, " L"]
+    step: Int[Array, " L"]
+    position: Int[Array, " L"]  # place of the step in the lane's segment
+    waiting: Bool[Array, " L"]  # a stored lane between two segments
+
+
+def initial(environments: int, stored_slots: int) -> Lanes:
+    """Returns the lanes of a shard before the first call."""
+    column = jnp.concatenate(
+        [jnp.arange(environments), jnp.zeros(stored_slots, jnp.int32)]
+    )
+    zeros = jnp.zeros_like(column)
+    return Lanes(column, zeros, zeros, column.size - jnp.arange(column.size) <= stored_slots)
+
+
+def live_rows(
+    number: Int[Array, ""], shard: Int[Array, ""], shards: int, rows: int
+) -> Bool[Array, " {rows}"]:
+    """Returns which of a shard's rows are among the first `number` of all shards.
+
+    Row r of shard g has rank r·G + g, so the shards share what there is.
+    """
+    return jnp.arange(rows) * shards + shard < number
+
+
+def place(
+    lanes: Lanes,
+    stored: steps.Steps,
+    live: Bool[Array, " L"],
+    newest: int,
+    key: Key[Array, ""],
+) -> Lanes:
+    """Returns the lanes with a start drawn for each live one that waits for one.
+
+    Starts are uniform over the newest complete steps of the shard.
+
+    Args:
+      lanes: of the shard.
+      stored: its steps.
+      live: lanes that search in this call.
+      newest: steps of each column that may be drawn.
+      key: used once.
+    """
+    first, stop = steps.newest(stored, newest)
+    column, step = priorities.draw_uniform(key, first, stop, lanes.column.size)
+    starts = lanes.waiting & live
+    return Lanes(
+        column=jnp.where(starts, column, lanes.column),
+        step=jnp.where(starts, step, lanes.step),
+        position=jnp.where(starts, 0, lanes.position),
+        waiting=lanes.waiting & ~starts,
+    )
+
+
+def closing(
+    lanes: Lanes,
+    stored: steps.Steps,
+    last: Bool[Array, " L"],
+    segment_length: int,
+    environments: int,
+) -> Bool[Array, " L"]:
+    """Returns which lanes' segments end with the step they are at.
+
+    A segment ends with the episode, at `segment_length` steps, and, for a stored
+    lane, at the newest complete step.
+
+    Args:
+      lanes: before they advance.
+      stored: the shard's steps, those of this call appended.
+      last: whether the episode ends with the lane's step.
+      segment_length: most steps of a segment.
+      environments: number of fresh lanes, the first ones.
+    """
+    is_stored = jnp.arange(lanes.step.size) >= environments
+    at_newest = is_stored & (lanes.step + 1 >= stored.count[lanes.column])
+    return last | at_newest | (lanes.position + 1 >= segment_length)
+
+
+def advance(
+    lanes: Lanes, live: Bool[Array, " L"], closes: Bool[Array, " L"], environments: int
+) -> Lanes:
+    """Returns the lanes one step on; a stored lane whose segment closed waits."""
+    is_stored = jnp.arange(lanes.step.size) >= environments
+    return Lanes(
+        column=lanes.column,
+        step=lanes.step + live,
+        position=jnp.where(live, jnp.where(closes, 0, lanes.position + 1), lanes.position),
+        waiting=lanes.waiting | (live & closes & is_stored),
+    )
+
+
+def keys_of_rows(key: Key[Array, ""], shards: int, rows: int) -> Key[Array, "{shards} {rows}"]:
+    """Returns one key for each row, by its logical place and nothing else."""
+    numbers = jnp.arange(shards * rows).reshape(shards, rows)
+    return jax.vmap(jax.vmap(lambda number: jax.random.fold_in(key, number)))(numbers)
