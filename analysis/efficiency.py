@@ -1,5 +1,8 @@
 """What a fraction buys: cells, ratios to fraction 0, and the data multiplier."""
 
+# pandas says of most of its methods that they may return a Series or a DataFrame.
+# pyright: reportArgumentType=false, reportCallIssue=false
+
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,7 +13,7 @@ from scipy import stats
 from analysis import fit as fits
 from analysis import inference, laws, table
 
-_DECADE = 1.0  # of extrapolation, statistics.md, "Lint the study"
+DECADES_BEYOND = 1.0  # of extrapolation, statistics.md, "Lint the study"
 
 
 class FiellerSet(NamedTuple):
@@ -46,7 +49,7 @@ class Multiplier(NamedTuple):
     at_largest: Ratio
     largest: float  # frames at which `at_largest` is meant
     equal_slopes: inference.FTest | None
-    extrapolated: bool  # `at_largest` reads the base's line a decade past its data
+    supported: float  # largest factor read within a decade of the base's data
 
 
 def cells(runs: pd.DataFrame) -> pd.DataFrame:
@@ -58,7 +61,7 @@ def cells(runs: pd.DataFrame) -> pd.DataFrame:
     """
     keys = ["env", "fraction", "control", "data_frames"]
     rows = [
-        {**dict(zip(keys, key, strict=True)), **_cell(part)}  # pyright: ignore[reportArgumentType]
+        {**dict(zip(keys, key, strict=True)), **_cell(part)}
         for key, part in runs.groupby(keys, dropna=False)
     ]
     found = pd.DataFrame(rows).rename(columns={"data_frames": "frames"})
@@ -146,7 +149,6 @@ def data_multiplier(of: table.Curve, base: table.Curve) -> Multiplier | None:
     at_largest = _horizontal(lines[0], lines[1], largest)
     if everywhere is None or at_largest is None:
         return None
-    reach = np.log10(largest * at_largest.value / base.frames.max())
     return Multiplier(
         of.label,
         base.label,
@@ -154,7 +156,7 @@ def data_multiplier(of: table.Curve, base: table.Curve) -> Multiplier | None:
         at_largest,
         largest,
         inference.equal_slopes(lines),
-        bool(reach > _DECADE),
+        10**DECADES_BEYOND * float(base.frames.max()) / largest,
     )
 
 

@@ -120,8 +120,9 @@ def analyse_environment(runs: "pd.DataFrame") -> dict[str, Any]:
 
 
 def _axis(runs: "pd.DataFrame") -> str:
-    stored = (runs["data_frames"] > runs["frames"]).any()
-    return f"frames{', data sets and demonstrations included' if stored else ''} (log scale)"
+    stored = max(runs["data_frames"] - runs["frames"]) > 0
+    extra = ", data sets and demonstrations included" if stored else ""
+    return f"frames{extra} (log scale)"
 
 
 def sentence(judged: "inference.Judgement") -> str:
@@ -167,6 +168,8 @@ def _where(curve: "table.Curve") -> str:
 
 def number(value: float) -> str:
     """Returns three significant digits, and all digits before the point."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
     if abs(value) > LARGEST_SHOWN:
         return f"{'over ' if value > 0 else 'under -'}{LARGEST_SHOWN:,}"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
@@ -189,15 +192,19 @@ def effect_size(judged: "inference.Judgement") -> float | None:
 def multiplier_sentence(found: "efficiency.Multiplier") -> str:
     """Returns what the frames of one curve are worth in another, in words."""
     base = f"fraction {found.base}" if found.base == "0" else f"the {found.base}"
+    within = found.at_largest.value <= found.supported
     text = (
         f"A frame at fraction {found.of} is worth, in frames of {base}: "
         f"{factor(found.everywhere)} if the slopes are equal; "
-        f"{factor(found.at_largest)} at {found.largest:,.0f} frames."
     )
+    if found.at_largest.set.kind == "bounded" and not within:
+        text += f"estimated over ×{number(found.supported)}, a decade beyond its data,"
+    else:
+        text += factor(found.at_largest)
+    text += f" at {found.largest:,.0f} frames."
     if found.equal_slopes and found.equal_slopes.p < 0.05:
-        text += f" The slopes differ (p = {found.equal_slopes.p:.2g}), so no one factor holds."
-    if found.extrapolated:
-        text += " The last reads that line more than a decade beyond its data."
+        p = f"{found.equal_slopes.p:.2g}"
+        text += f" The slopes differ (p = {p}), so no one factor holds."
     return text
 
 
@@ -336,7 +343,10 @@ def show(here: dict[str, Any], cells: "pd.DataFrame") -> None:
         sentences.append(
             f"One slope for all fractions: p = {here['equal_slopes'].p:.2g}."
         )
-    sentences += [*here["refusals"], *(f"Note: {f.message}" for f in here["flags"])]
+    if here["refusals"]:
+        models = ", ".join(refusal.model for refusal in here["refusals"])
+        sentences.append(f"Refused ({models}): {here['refusals'][0].reason}.")
+    sentences += [f"Note: {flag.message}" for flag in here["flags"]]
     for text in sentences:
         out.print(f"- {text}", soft_wrap=True)
 

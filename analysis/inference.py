@@ -132,7 +132,7 @@ def _cross(
     steps = np.linspace(best, bound, 81)
     for inner, outer in itertools.pairwise(steps):
         if excess(outer) > 0:
-            return float(optimize.brentq(excess, inner, outer, xtol=1e-9))
+            return optimize.root_scalar(excess, bracket=(inner, outer)).root
     return beyond
 
 

@@ -7,13 +7,13 @@ pyplot's global state and saved the same, byte for byte, from the same runs.
 import io
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib import ticker
+from matplotlib import ticker, transforms
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -28,9 +28,10 @@ MOST_DOTS = 2000  # more are rasterised inside the SVG
 MOST_COLUMNS = 3
 MOST_TICKS = 6
 BEYOND_DECADES = 0.3  # of line drawn past the data
-DODGE = 0.012  # of the width, between the curves of one budget
+SIDE = 1.25  # factor of empty frames at either side
+DODGE = 0.018  # of the width, between the curves of one budget
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "axes.edgecolor": "#808080",
     "axes.labelcolor": "#303030",
     "axes.linewidth": 0.8,
@@ -97,9 +98,9 @@ def score_against_frames(panels: Sequence[Panel]) -> Figure:
 
 def _reading(panels: Sequence[Panel]) -> str:
     lost = any(drawn.curve.lost.size for panel in panels for drawn in panel.curves)
-    parts = ["dots: seeds", "dashes: cell means, 95 % t interval"]
-    parts += ["bands: simultaneous 95 %", "broken lines: beyond the data"]
-    return ";  ".join(parts + ["×: failed or diverged"] * lost)
+    parts = ["dots: seeds;  dashes: cell means with 95 % t intervals"]
+    parts += [";\nbands: simultaneous 95 %;  broken lines: beyond the data"]
+    return "".join(parts + [";  ×: failed or diverged"] * lost)
 
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
@@ -109,6 +110,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     frames = np.concatenate(shown)
     axes.set_xscale("log")
     colours = _colours([drawn.curve for drawn in panel.curves])
+    axes.set_xlim(frames.min() / SIDE, frames.max() * SIDE * 10**BEYOND_DECADES)
     middle = (len(panel.curves) - 1) / 2
     span = max(np.log10(frames.max() / frames.min()), 0.5)
     for index, (drawn, colour) in enumerate(zip(panel.curves, colours, strict=True)):
@@ -125,9 +127,7 @@ def _colours(curves: Sequence[table.Curve]) -> list[str]:
     distinct = sorted(set(keys), key=lambda key: -1.0 if key is None else key)
     colours = OKABE_ITO
     if len(distinct) > len(colours):
-        colours = [
-            mpl.colors.to_hex(c) for c in sns.color_palette("viridis", len(distinct))
-        ]
+        colours = [str(c) for c in sns.color_palette("viridis", len(distinct)).as_hex()]
     return [colours[distinct.index(key)] for key in keys]
 
 
@@ -150,16 +150,15 @@ def _draw_line(axes: Axes, drawn: DrawnCurve, colour: str) -> None:
 
 
 def _draw_runs(axes: Axes, curve: table.Curve, colour: str, shift: float) -> None:
-    face = colour if curve.control is None else "none"
+    face, edge = (colour, "white") if curve.control is None else ("white", colour)
     dots = sns.scatterplot(
         x=curve.frames * shift,
         y=curve.score,
         ax=axes,
         facecolor=face,
-        edgecolor=colour,
-        linewidth=0.8,
-        alpha=0.7,
-        s=24,
+        edgecolor=edge,
+        linewidth=0.9,
+        s=30,
         zorder=3,
     )
     for collection in dots.collections:
@@ -182,10 +181,10 @@ def _draw_means(
     axes.errorbar(
         mine["frames"] * shift,
         mine["mean"],
-        yerr=np.nan_to_num((mine["high"] - mine["mean"]).to_numpy(float)),
+        yerr=np.nan_to_num(np.asarray(mine["high"] - mine["mean"], float)),
         fmt="_",  # a dash hides no seed
         color=colour,
-        markersize=15,
+        markersize=12,
         markeredgewidth=2.2,
         elinewidth=1.0,
         zorder=2.5,
@@ -204,16 +203,18 @@ def _label(axes: Axes, panel: Panel, frames: np.ndarray) -> None:
     if panel.frames_per_step > 1:
         _agent_steps(axes, panel.frames_per_step, ticks)
         above = 44
-    head = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    head: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
     axes.annotate(
         panel.caption, (0, 1), (0, above), fontsize=9, color="#606060", **head
     )
     axes.annotate(
         panel.title, (0, 1), (0, above + 16), fontsize=12, fontweight="bold", **head
     )
+    below = transforms.offset_copy(axes.transAxes, axes.figure, y=-36, units="points")
     axes.legend(
         loc="upper left",
-        bbox_to_anchor=(-0.02, -0.15),
+        bbox_to_anchor=(-0.02, 0),
+        bbox_transform=below,
         fontsize=9,
         frameon=False,
         title="fraction:  slope per tenfold frames (95 % interval), verdict",
@@ -223,7 +224,7 @@ def _label(axes: Axes, panel: Panel, frames: np.ndarray) -> None:
 
 
 def _number_axis(axis: Axis, ticks: np.ndarray) -> None:
-    axis.set_major_locator(ticker.FixedLocator(ticks))
+    axis.set_major_locator(ticker.FixedLocator(ticks.tolist()))
     axis.set_major_formatter(lambda value, _: count_label(value))
     axis.set_minor_locator(ticker.NullLocator())
 
@@ -232,8 +233,8 @@ def _agent_steps(axes: Axes, frames_per_step: float, ticks: np.ndarray) -> None:
     top = axes.secondary_xaxis(
         "top",
         functions=(
-            lambda frames: frames / frames_per_step,
-            lambda steps: steps * frames_per_step,
+            lambda frames: np.asarray(frames) / frames_per_step,
+            lambda steps: np.asarray(steps) * frames_per_step,
         ),
     )
     _number_axis(top.xaxis, ticks / frames_per_step)

@@ -4,6 +4,11 @@ Every other module works on the frame of data made here, one row a run, or on th
 `Curve`s cut from it: the runs that one law is fitted to.
 """
 
+# pandas says of most of its methods that they may return a Series or a DataFrame.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportGeneralTypeIssues=false, reportOperatorIssue=false
+# pyright: reportReturnType=false
+
 import csv
 import pathlib
 from collections.abc import Sequence
@@ -37,6 +42,13 @@ class Flag(NamedTuple):
     code: str
     message: str
     rows: tuple[str, ...]  # as file:row, the header being row 1
+
+
+class Refusal(NamedTuple):
+    """A model that the design cannot identify, and why."""
+
+    model: str
+    reason: str
 
 
 class Curve(NamedTuple):
@@ -112,8 +124,8 @@ def _typed(raw: pd.DataFrame, path: pathlib.Path) -> pd.DataFrame:
         runs[name] = pd.to_numeric(text, errors="coerce").astype(float)
         given = (text != "") & ~np.isfinite(runs[name])
         if name == "score":
-            given &= raw.get("status", "").isin(["", "ok"])  # a lost run has none
-        _refuse(runs, given, f"has a {name} that is not a finite number", text)
+            given &= runs["status"].isin(["", "ok"])  # a lost run has none
+        _refuse(runs, given, f"has a value of {name} that is no finite number; correct it", text)
     runs["status"] = runs["status"].replace("", "ok")
     runs["env"] = runs["env"].replace("", "table")
     _validate(runs)
@@ -167,10 +179,14 @@ def _refuse(
         return
     first = int(np.flatnonzero(bad)[0])
     file, row = str(runs["where"].iloc[first]).rsplit(":", 1)
-    value = "" if values is None else f" (got {values.iloc[first]!r})"
+    value = "" if values is None else f" (got {_shown(values.iloc[first])})"
     others = int(bad.sum()) - 1
     more = f" {others} more rows like it." if others else ""
     raise ValueError(f"{file}, row {row} {what}{value}.{more}")
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else repr(value)
 
 
 def design(runs: pd.DataFrame) -> str:
@@ -187,21 +203,18 @@ def design(runs: pd.DataFrame) -> str:
     return "path" if len(cells) > 1 and single else "factorial"
 
 
-def refusals(runs: pd.DataFrame) -> list[str]:
+def refusals(runs: pd.DataFrame) -> list[Refusal]:
     """Returns what the design of one environment cannot identify, by name."""
     if design(runs) == "factorial":
         return []
     fractions = np.unique(runs.loc[runs["control"].isna(), "fraction"])
+    models = [f"slope at fraction {fraction:g}" for fraction in fractions]
+    models += ["data multiplier", "equality of slopes"]
     reason = (
-        "is refused: on a path design the fraction changes with the budget, so one "
-        "curve is identified and no effect of a fraction is. Run a factorial design."
+        "on a path design the fraction changes with the budget, so one curve is "
+        "identified and no effect of a fraction is; run a factorial design"
     )
-    slopes = [f"The slope at fraction {fraction:g} {reason}" for fraction in fractions]
-    return [
-        *slopes,
-        f"The data multiplier {reason}",
-        f"The slope-equality test {reason}",
-    ]
+    return [Refusal(model, reason) for model in models]
 
 
 def curves(runs: pd.DataFrame) -> list[Curve]:
@@ -219,7 +232,7 @@ def curves(runs: pd.DataFrame) -> list[Curve]:
     found = []
     for control, part in runs.groupby("control", dropna=False):
         for fraction, rows in part.groupby("fraction"):
-            found.append(_factorial_curve(rows, float(fraction), float(control)))  # pyright: ignore[reportArgumentType]
+            found.append(_factorial_curve(rows, float(fraction), float(control)))
     return sorted(found, key=lambda c: (c.control is not None, c.fraction, c.control))
 
 

@@ -31,8 +31,7 @@ AT_MOST_ONE = {"dirichlet_fraction", "discount", "sticky"}
 ODD = {"bins", "view_size"}
 POWERS_OF_TWO = {"shards"}
 
-NEEDED = ("jax", "flax", "optax", "mctx")
-NEEDED_BY_FAMILY = {"atari": "ale_py", "jumanji": "jumanji", "gymnasium": "gymnasium"}
+NEEDED = ("jax", "flax", "optax", "mctx")  # the environment's own: registry
 
 
 def check_settings(settings: config.Settings) -> None:
@@ -48,19 +47,17 @@ def check_settings(settings: config.Settings) -> None:
     registry.check_name(settings.env, settings.protocol)
 
 
-def check_installed(env: str) -> None:
-    """Refuses to go on without the packages that a run imports; imports none.
+def check_installed() -> None:
+    """Refuses to go on without the packages that every run imports; imports none.
 
     Raises:
       ValueError: naming what is not installed.
     """
-    family = env.partition(":")[0]
-    needed = [*NEEDED, *filter(None, [NEEDED_BY_FAMILY.get(family)])]
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ValueError(
-            f"Runs on {env} need {', '.join(missing)}, not installed in this Python; "
-            "install this project with pip install -e . in its directory."
+            f"A run needs {', '.join(missing)}, not installed in this Python; install "
+            "this project with pip install -e . in its directory."
         )
 
 

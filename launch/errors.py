@@ -14,3 +14,11 @@ def one_line(error: BaseException) -> str:
     if not is_sentence(error):
         text = "".join(traceback.format_exception_only(error))
     return " ".join(text.split())[:500]
+
+
+def row_status(error: BaseException) -> str:
+    """Returns the status of the row of a run that raised `error`.
+
+    An exception says it by an attribute `status`, such as `diverged`.
+    """
+    return getattr(error, "status", "failed")

@@ -123,11 +123,11 @@ def claim(directory: pathlib.Path, settings: config.Settings) -> None:
         ) from error
 
 
-def record_failure(task: Task, note: str) -> None:
-    """Writes the row of a run that failed, and why in one line."""
+def record_failure(task: Task, status: str, note: str) -> None:
+    """Writes the row of a run that failed: how (`status`) and why, in one line."""
     known = results.identity(task.settings, task.cell, task.design)
     attempts = results.attempts_before(task.directory) + 1
-    results.write_row(task.directory, results.failed_row(known, note, attempts))
+    results.write_row(task.directory, results.failed_row(known, status, note, attempts))
 
 
 def _state(run_directory: pathlib.Path) -> State:

@@ -92,7 +92,7 @@ def sweep(argv: Sequence[str]) -> int:
     study.check(out, settings)
     console = display.console()
     display.print_plan(console, planned, registry.typical_episode_steps(settings.env))
-    checks.check_installed(settings.env)
+    checks.check_installed()
     if flags.dry_run:
         return 0
     study.claim(out, settings)
@@ -114,7 +114,8 @@ class Keeper:
         """Writes what the event means for the table, then shows it."""
         if event.kind == "failed":
             self.failed.append(event.task)
-            study.record_failure(event.task, event.detail["note"])
+            status, note = event.detail["status"], event.detail["note"]
+            study.record_failure(event.task, status, note)
         if event.kind in ("finished", "failed"):
             results.write_table(self._directory)
         self._show(event)

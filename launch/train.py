@@ -59,7 +59,7 @@ def train(argv: Sequence[str]) -> int:
     study.check(out, settings)
     console = display.console()
     display.print_plan(console, planned, registry.typical_episode_steps(settings.env))
-    checks.check_installed(settings.env)
+    checks.check_installed()
     tasks = study.tasks(settings, planned, out, "factorial")
     study.claim(out, settings)
     for task in tasks:  # one, or none if it is finished
@@ -91,7 +91,8 @@ def make(
             report=lambda detail: show(Event("progress", 0, task, detail)),
         )
     except Exception as error:
-        study.record_failure(task, errors.one_line(error))
+        status, note = errors.row_status(error), errors.one_line(error)
+        study.record_failure(task, status, note)
         results.write_table(task.directory.parent.parent)
         raise
     show(Event("finished", 0, task, {"row": row}))

@@ -2,8 +2,9 @@
 
 Both directions are lines of JSON. In: one task a line, as `message` makes it. Out:
 `{"event": "ready"}`, then for each task what the run reports and at last
-`{"event": "finished", "row": …}` or `{"event": "failed", "note": …}`. Everything
-else that a run or a library prints goes to `log.txt` in the run's directory.
+`{"event": "finished", "row": …}` or `{"event": "failed", "status": …, "note": …}`.
+Everything else that a run or a library prints goes to `log.txt` in the run's
+directory.
 """
 
 import argparse
@@ -71,7 +72,8 @@ def serve(tasks: TextIO, out: TextIO, runner: Runner) -> None:
             raise
         except Exception as error:
             traceback.print_exc()
-            say({"event": "failed", "note": errors.one_line(error)})
+            reason = {"note": errors.one_line(error)}
+            say({"event": "failed", "status": errors.row_status(error), **reason})
 
 
 def _log_to(run_directory: pathlib.Path) -> None:

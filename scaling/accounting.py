@@ -136,8 +136,11 @@ class Account:
 
 
 def _share(total: int, done: np.ndarray, of: int) -> np.ndarray:
-    """Returns floor(total · done / of) with no product above of²."""
+    """Returns floor(total · done / of), exact however large the products are."""
     whole, rest = divmod(total, max(1, of))
+    if of >= 2**31:  # done · rest may not fit 64 bits: Python's integers do
+        later = done.astype(object) * rest // of
+        return done * whole + later.astype(np.int64)
     return done * whole + done * rest // max(1, of)
 
 

@@ -16,34 +16,25 @@ from scaling.replay import steps
 Advance = Callable[..., tuple[iteration.State, update.Metrics]]
 
 
-def begin(
-    env: interface.DeviceEnvironment, parts: iteration.Parts, key: Key[Array, ""]
-) -> iteration.State:
-    """Returns the state before the first call, environments reset.
-
-    Args:
-      env: the environment.
-      parts: of the iteration.
-      key: of the run.
-    """
-    layout = parts.layout
+def make_begin(
+    env: interface.DeviceEnvironment, parts: iteration.Parts
+) -> Callable[[Key[Array, ""]], iteration.State]:
+    """Returns a compiled function from a run's key to its state before any call."""
+    layout, spec = parts.layout, env.spec
     rows = layout.shards * layout.environments
     shape = (layout.shards, max(1, layout.environments), layout.step_capacity)
-    spec = env.spec
 
-    @jax.jit
-    def make(key: Key[Array, ""]) -> iteration.State:
+    def begin(key: Key[Array, ""]) -> iteration.State:
         frames = frame_store.empty_on_device(
             shape, spec.observation_shape, spec.observation_dtype
         )
         observation, env_rows = frames[:, :, 0], ()
         if rows:
             row_key = jax.random.fold_in(key, iteration.ENVIRONMENT)
-            keys = jax.random.split(row_key, rows)
-            env_rows, observation = autoreset.reset(env, keys)
+            env_rows, observation = autoreset.reset(env, jax.random.split(row_key, rows))
         return parts.initial(key, observation, env_rows, frames)
 
-    return make(key)
+    return jax.jit(begin)
 
 
 def make_advance(env: interface.DeviceEnvironment, parts: iteration.Parts) -> Advance:
@@ -63,8 +54,7 @@ def make_advance(env: interface.DeviceEnvironment, parts: iteration.Parts) -> Ad
             call = iteration.Call(*(field[index] for field in calls))
             return one_call(env, parts, *carry, call, total_updates)
 
-        zeros = update.Metrics(*(jnp.zeros(()) for _ in update.Metrics._fields))
-        return jax.lax.fori_loop(0, number, body, (state, zeros))
+        return jax.lax.fori_loop(0, number, body, (state, update.no_metrics()))
 
     return jax.jit(advance, donate_argnums=0)
 

@@ -15,7 +15,7 @@ from scaling.envs import autoreset, interface
 from scaling.search import mcts
 
 # Episodes that run side by side; an episode's outcome does not depend on it.
-_LANES = 64
+LANES = 64
 # Returns whose spread is below this share of their mean come from one path.
 _DETERMINISTIC = 0.02
 
@@ -57,7 +57,7 @@ def on_device(
     env: interface.DeviceEnvironment,
     policy: Policy,
     protocol: config.Protocol,
-    lanes: int = _LANES,
+    lanes: int = LANES,
 ) -> Evaluate:
     """Returns a function (params, seed, episodes) → returns [episodes].
 

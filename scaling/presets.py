@@ -56,7 +56,35 @@ DEMO = Preset(
     fractions="0,0.5,0.95",
 )
 
-PRESETS = {"paper": PAPER, "demo": DEMO}
+ATARI_SMALL = Preset(
+    settings=config.Settings(
+        env="atari:MsPacman",
+        environments=8,
+        samples_per_search=1.0,
+        protocol=config.Protocol(image_size=48, colour="gray", stack=4, past_actions=4),
+        network=config.Network(
+            kind="convolutional", planes=32, units=128, blocks=3, head_units=128
+        ),
+        value=config.Value(bins=101, limit=25.0, scale=0.1),
+        search=config.Search(policy="gumbel", simulations=8),
+        replay=config.Replay(
+            stored_steps=100_000,
+            window=100_000,
+            segment_length=32,
+            warm_up=32,
+            priority_exponent=0.0,
+            importance_exponent=0.0,
+        ),
+        learner=config.Learner(
+            batch_size=128, learning_rate=5e-4, gradient_clip=5.0, value_weight=0.25
+        ),
+        evaluation=config.Evaluation(episodes=16, curve_points=2, curve_episodes=8),
+    ),
+    budgets="1e5..1e6:3",
+    fractions="0,0.5,0.95",
+)
+
+PRESETS = {"paper": PAPER, "demo": DEMO, "atari-small": ATARI_SMALL}
 
 
 def preset(name: str) -> Preset:

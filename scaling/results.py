@@ -93,15 +93,18 @@ def identity(
     }
 
 
-def failed_row(known: Mapping[str, Any], note: str, attempts: int) -> dict[str, Any]:
+def failed_row(
+    known: Mapping[str, Any], status: str, note: str, attempts: int
+) -> dict[str, Any]:
     """Returns the row of a run that ended without a score, and why.
 
     Args:
       known: columns known before the run, as `identity` gives them.
+      status: failed or diverged.
       note: the reason, one line.
       attempts: times the run was started, this one included.
     """
-    return {**known, "status": "failed", "note": note, "attempts": attempts}
+    return {**known, "status": status, "note": note, "attempts": attempts}
 
 
 def attempts_before(run_directory: pathlib.Path) -> int:

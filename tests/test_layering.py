@@ -12,8 +12,10 @@ LAYERS = [
     {"scaling.search", "scaling.replay"},
     {"scaling.reanalyse"},
     {"scaling.learner"},
-    {"scaling.iteration", "scaling.device_loop", "scaling.host_loop"},
     {"scaling.evaluate"},
+    {"scaling.iteration"},
+    {"scaling.device_loop", "scaling.host_loop"},
+    {"scaling.loops"},
     {"scaling.run"},
     {"launch", "analysis"},
 ]

@@ -123,7 +123,8 @@ class _Pool:
         note = process.reason_of_death(task)
         self._retire(place)
         if not self._stopping:
-            self._events.put(Event("failed", place, task, {"note": note}))
+            detail = {"status": "failed", "note": note}
+            self._events.put(Event("failed", place, task, detail))
 
     def _process(self, place: int, cores: list[int]) -> WorkerProcess | None:
         with self._lock:

@@ -32,7 +32,7 @@ class Event(NamedTuple):
     kind: Literal["started", "progress", "finished", "failed"]
     worker: int  # which of the executor's places it happened in, from 0
     task: Task
-    detail: dict[str, Any]  # progress: the run's report; finished: row; failed: note
+    detail: dict[str, Any]  # the run's report; its row; its status and note
 
 
 Report = Callable[[Event], None]
@@ -53,15 +53,16 @@ class Queue:
     def take(self, worker: int) -> Task | None:
         """Returns the worker's next task, or None when all are taken.
 
-        A worker stays with its group while that has tasks. Then it takes the group
-        with the most work left for each worker that is with it already.
+        A worker stays with its group while that has tasks. Then it takes a group that
+        no worker is with, so that none compiles what another is compiling; or else
+        the one with the most work left for each worker.
         """
         waiting = [group for group, tasks in self._groups.items() if tasks]
         if not waiting:
             return None
         group = self._users.pop(worker, None)
         if group not in waiting:
-            group = max(waiting, key=self._work_for_one_more)
+            group = max(waiting, key=self._need)
         self._users[worker] = group
         return self._groups[group].pop()
 
@@ -69,6 +70,8 @@ class Queue:
         """Forgets every task that is not yet taken."""
         self._groups.clear()
 
-    def _work_for_one_more(self, group: Hashable) -> float:
+    def _need(self, group: Hashable) -> tuple[bool, float]:
+        """Returns how much a group needs one more worker; larger is more."""
         users = sum(other == group for other in self._users.values())
-        return sum(task.work for task in self._groups[group]) / (1 + users)
+        work = sum(task.work for task in self._groups[group])
+        return users == 0, work / (1 + users)

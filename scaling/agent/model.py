@@ -121,3 +121,40 @@ def make_model(spec: types.EnvSpec, settings: config.Settings) -> Model:
 def num_parameters(params: types.Params) -> int:
     """Returns the number of weights."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+
+
+class RowFlops(NamedTuple):
+    """Floating-point operations of one row of each network."""
+
+    represent: float
+    dynamics: float
+    predict: float
+
+
+def row_flops(
+    model: Model, spec: types.EnvSpec, protocol: config.Protocol
+) -> RowFlops:
+    """Returns the operations of each network for one row, as XLA counts them.
+
+    Counted before compilation and for one call, since the compiler counts the body
+    of a loop once, however often it runs.
+    """
+    frame = jax.ShapeDtypeStruct(
+        (1, protocol.stack, *spec.observation_shape), spec.observation_dtype
+    )
+    history = types.History(
+        frame, jax.ShapeDtypeStruct((1, protocol.past_actions), jnp.int32)
+    )
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    hidden = jax.eval_shape(model.represent, params, history)
+    action = jax.ShapeDtypeStruct((1,), jnp.int32)
+
+    def count(function: Callable, *arguments: object) -> float:
+        analysis = jax.jit(function).lower(params, *arguments).cost_analysis()
+        return float((analysis or {}).get("flops", 0.0))
+
+    return RowFlops(
+        represent=count(model.represent, history),
+        dynamics=count(model.dynamics, hidden, action),
+        predict=count(model.predict, hidden),
+    )

@@ -133,7 +133,7 @@ class HostRows:
         ended = np.flatnonzero(transition.terminated | transition.truncated)
         if ended.size:
             observation = observation.copy()
-            observation[ended] = self.reset([rows[i] for i in ended])
+            observation[ended] = self.reset([rows[i] for i in ended.tolist()])
         return _outcome(transition, observation, np.float32)
 
 

@@ -124,9 +124,7 @@ def egocentric(
     """
     radius = size // 2
     padded = jnp.pad(planes, ((radius, radius), (radius, radius), (0, 0)))
-    outside = jnp.pad(
-        jnp.zeros(planes.shape[:2], jnp.uint8), radius, constant_values=1
-    )
+    outside = jnp.pad(jnp.zeros(planes.shape[:2], jnp.uint8), radius, constant_values=1)
     padded = padded.at[..., WALLS].max(outside)
     start = (player[0], player[1], jnp.int32(0))
     return jax.lax.dynamic_slice(padded, start, (size, size, planes.shape[-1]))

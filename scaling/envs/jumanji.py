@@ -111,7 +111,9 @@ class JumanjiEnvironment:
         steps = state.steps + 1
         terminated = timestep.last() & (timestep.discount == 0)
         truncated = (timestep.last() | (steps >= self._limit)) & ~terminated
-        return State(self._cast(game), state.key, executed, steps), interface.Transition(
+        return State(
+            self._cast(game), state.key, executed, steps
+        ), interface.Transition(
             observation=self._read(timestep.observation),
             reward=jnp.asarray(timestep.reward, jnp.float32),
             terminated=terminated,
@@ -120,29 +122,31 @@ class JumanjiEnvironment:
 
     def _cast(self, game: Any) -> Any:
         """Returns the game's state with the types that its step gives it."""
-        return jax.tree.map(lambda leaf, like: jnp.asarray(leaf, like.dtype), game, self._dtypes)
+        return jax.tree.map(
+            lambda leaf, like: jnp.asarray(leaf, like.dtype), game, self._dtypes
+        )
 
 
 def _make(name: str, random_start: int) -> tuple[Any, int]:
     """Returns the game, its own time limit out of reach, and that limit."""
-    import jumanji  # initialises the XLA backend
+    from jumanji import registration  # initialises the XLA backend
 
-    game: Any = jumanji.make(name)
+    game: Any = registration.make(name)
     limit = getattr(game, "time_limit", None)
     if limit is None:
         return game, 2**31 - 1
-    return jumanji.make(name, time_limit=limit + random_start + 1), int(limit)
+    return registration.make(name, time_limit=limit + random_start + 1), int(limit)
 
 
 def _num_actions(name: str, game: Any) -> int:
     """Returns the number of actions; refuses anything but one discrete action."""
-    count = getattr(game.action_spec, "num_values", None)
-    if not isinstance(count, int) and jnp.ndim(count) != 0 or count is None:
+    actions: Any = game.action_spec
+    if not isinstance(getattr(actions, "num_values", None), int):
         raise ValueError(
-            f"jumanji:{name} takes {game.action_spec}, but only games with one discrete "
-            "action are supported; choose another or wrap it (docs/extending.md)."
+            f"jumanji:{name} takes {actions}, but only one discrete action is "
+            "supported; choose another game or wrap it (docs/extending.md)."
         )
-    return int(count)
+    return int(actions.num_values)
 
 
 def _reader(name: str, protocol: config.Protocol) -> Callable[[Any], Array]:

@@ -23,7 +23,7 @@ class LearnerState(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """Of one update, or the mean over several."""
+    """Of one update, or sums over `count` of them."""
 
     loss: Float[Array, ""]
     value_loss: Float[Array, ""]
@@ -31,6 +31,12 @@ class Metrics(NamedTuple):
     reward_loss: Float[Array, ""]
     gradient_norm: Float[Array, ""]
     value_target: Float[Array, ""]  # mean, in units of reward
+    count: Float[Array, ""]  # updates summed
+
+
+def no_metrics() -> Metrics:
+    """Returns the metrics of no update."""
+    return Metrics(*(jnp.zeros(()) for _ in Metrics._fields))
 
 
 def make_optimiser(settings: config.Learner) -> optax.GradientTransformation:
@@ -115,5 +121,6 @@ def update(
         reward_loss=terms.reward,
         gradient_norm=optax.global_norm(gradient),
         value_target=jnp.mean(batch.targets.value),
+        count=jnp.ones(()),
     )
     return LearnerState(params, target_params, optimiser, updates), metrics

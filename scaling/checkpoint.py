@@ -1,0 +1,40 @@
+"""Pytrees and files, through Orbax; nothing else."""
+
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+
+_PARAMS = "params"
+
+
+def save_params(run_directory: pathlib.Path, params: Any) -> None:
+    """Writes a run's final parameters, replacing those of an earlier attempt."""
+    ocp.save((run_directory / _PARAMS).resolve(), params, overwrite=True)
+
+
+def load_params(run_directory: pathlib.Path, shape: Any) -> Any:
+    """Returns a run's final parameters on the first device.
+
+    Args:
+      run_directory: of the run.
+      shape: a pytree of `jax.ShapeDtypeStruct`, as `jax.eval_shape` gives it.
+
+    Raises:
+      ValueError: if there are none, or they are not of that shape.
+    """
+    path = (run_directory / _PARAMS).resolve()
+    if not path.is_dir():
+        raise ValueError(
+            f"{run_directory} holds no parameters; the run has not finished. Run the "
+            "same sweep again to finish it."
+        )
+    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    wanted = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shape
+    )
+    return ocp.load(path, wanted)
+
+

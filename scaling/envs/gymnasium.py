@@ -1,0 +1,110 @@
+"""gymnasium's environments as a host environment: discrete actions, box observations.
+
+Images (three axes, uint8) stay as they are; anything else becomes float32. A time
+limit (`TimeLimit`) is reported by gymnasium as truncated and stays so. Each row is
+an environment of its own, and the rows are stepped one after another: a step takes
+microseconds, and Python holds its lock in between.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from scaling import config, types
+from scaling.envs import interface
+
+
+class GymnasiumEnvironment:
+    """Rows of one gymnasium environment; see `interface.HostEnvironment`."""
+
+    spec: types.EnvSpec
+    size: int
+
+    def __init__(self, name: str, protocol: config.Protocol, size: int) -> None:
+        """Makes `size` environments called `name`, such as `CartPole-v1`.
+
+        Raises:
+          ValueError: if actions are not discrete or observations not a box.
+        """
+        import gymnasium
+
+        self.size = size
+        self._envs: list[Any] = [gymnasium.make(name) for _ in range(size)]
+        self._sticky = protocol.sticky or 0.0
+        self._max_steps = protocol.max_frames
+        self._previous = np.zeros(size, np.int64)  # action executed last, of each row
+        self._steps = np.zeros(size, np.int64)  # steps of the row's episode
+        self._random = [np.random.default_rng(0) for _ in range(size)]
+        self.spec, self._first_action = _spec(name, self._envs[0])
+
+    def reset(self, rows: Sequence[int], seeds: Sequence[int]) -> np.ndarray:
+        """Begins an episode in each of `rows`; returns observations [rows, ...]."""
+        pairs = zip(rows, seeds, strict=True)
+        return np.stack([self._begin(row, seed) for row, seed in pairs])
+
+    def step(self, rows: Sequence[int], action: np.ndarray) -> interface.Transition:
+        """Steps `rows` one after another."""
+        pairs = zip(rows, action.tolist(), strict=True)
+        steps = [self._advance(row, chosen) for row, chosen in pairs]
+        observation, reward, terminated, truncated = zip(*steps, strict=True)
+        return interface.Transition(
+            observation=np.stack(observation),
+            reward=np.array(reward, np.float32),
+            terminated=np.array(terminated, np.bool_),
+            truncated=np.array(truncated, np.bool_),
+        )
+
+    def close(self) -> None:
+        """Closes every environment."""
+        for env in self._envs:
+            env.close()
+
+    def _begin(self, row: int, seed: int) -> np.ndarray:
+        observation, _ = self._envs[row].reset(seed=seed)
+        # Another stream than the environment's, which is seeded by the same number.
+        self._random[row] = np.random.default_rng((seed, 1))
+        self._steps[row] = 0
+        return self._array(observation)
+
+    def _advance(self, row: int, chosen: int) -> tuple[np.ndarray, float, bool, bool]:
+        sticks = self._sticky and self._random[row].random() < self._sticky
+        executed = self._previous[row] if sticks and self._steps[row] else chosen
+        self._previous[row] = executed
+        self._steps[row] += 1
+        observation, reward, terminated, truncated, _ = self._envs[row].step(
+            self._first_action + int(executed)
+        )
+        truncated = truncated or self._steps[row] >= self._max_steps
+        ends = bool(terminated), bool(truncated and not terminated)
+        return self._array(observation), float(reward), *ends
+
+    def _array(self, observation: Any) -> np.ndarray:
+        return np.asarray(observation, self.spec.observation_dtype)
+
+
+def _spec(name: str, env: Any) -> tuple[types.EnvSpec, int]:
+    """Returns what the agent must know, and the number of the first action.
+
+    Raises:
+      ValueError: if actions are not discrete or observations not a box.
+    """
+    from gymnasium import spaces
+
+    actions, seen = env.action_space, env.observation_space
+    if not isinstance(actions, spaces.Discrete) or not isinstance(seen, spaces.Box):
+        raise ValueError(
+            f"gymnasium:{name} has actions {actions} and observations {seen}, but only "
+            "Discrete actions and Box observations are supported; choose another or "
+            "wrap it in a class of your own (docs/extending.md)."
+        )
+    image = len(seen.shape) == 3 and seen.dtype == np.uint8
+    spec = types.EnvSpec(
+        name=f"gymnasium:{name}",
+        num_actions=int(actions.n),
+        observation_shape=seen.shape,
+        observation_dtype=np.uint8 if image else np.float32,
+        observation_scale=255.0 if image else 1.0,
+        frames_per_step=1,
+    )
+    return spec, int(actions.start)

@@ -1,0 +1,92 @@
+"""Which loop runs an environment: what the two kinds have in common."""
+
+import functools
+import pathlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from scaling import accounting, config, device_loop, evaluate, host_loop, iteration
+from scaling import types
+from scaling.agent import model as models
+from scaling.envs import registry
+from scaling.learner import update
+
+Advance = Callable[..., tuple[iteration.State, update.Metrics]]
+
+
+class Loop(NamedTuple):
+    """A run before its first call, and what moves it on."""
+
+    spec: types.EnvSpec
+    state: iteration.State
+    advance: Advance  # (state, calls, number, total updates) → state, summed metrics
+    evaluate: evaluate.Evaluate
+    close: Callable[[], None]
+
+
+def make(
+    settings: config.Settings,
+    seed: int,
+    largest: accounting.Account,
+    directory: pathlib.Path,
+) -> Loop:
+    """Returns the loop for the settings' environment, ready for its first call.
+
+    Args:
+      settings: of the study.
+      seed: of the run.
+      largest: account of the largest cell that shares the program, for the sizes.
+      directory: of the run, for what the host stores.
+    """
+    layout = iteration.layout_for(settings, largest)
+    if registry.is_device(settings.env):
+        return _on_device(settings, seed, layout)
+    return _on_host(settings, seed, layout, directory)
+
+
+def evaluation(settings: config.Settings) -> tuple[evaluate.Evaluate, types.EnvSpec]:
+    """Returns the function that plays evaluation episodes, and the environment's
+    specification."""
+    if registry.is_device(settings.env):
+        env, play = _device_evaluation(settings)
+        return play, env.spec
+    return host_loop.evaluation(settings)
+
+
+@functools.lru_cache(maxsize=8)
+def _device_evaluation(settings: config.Settings) -> tuple[Any, evaluate.Evaluate]:
+    env = registry.make_device(settings.env, settings.protocol)
+    policy = evaluate.greedy_policy(models.make_model(env.spec, settings), settings)
+    lanes = min(settings.evaluation.episodes, evaluate.LANES)
+    return env, evaluate.on_device(env, policy, settings.protocol, lanes)
+
+
+@functools.lru_cache(maxsize=8)
+def _device_program(
+    settings: config.Settings, layout: iteration.Layout
+) -> tuple[Callable[[Any], iteration.State], Advance]:
+    """Returns the programs that begin and advance all cells of these sizes."""
+    env, _ = _device_evaluation(settings)
+    parts = iteration.make_parts(settings, env.spec, layout)
+    return device_loop.make_begin(env, parts), device_loop.make_advance(env, parts)
+
+
+def _on_device(
+    settings: config.Settings, seed: int, layout: iteration.Layout
+) -> Loop:
+    env, play = _device_evaluation(settings)
+    begin, advance = _device_program(settings, layout)
+    return Loop(env.spec, begin(jax.random.key(seed)), advance, play, lambda: None)
+
+
+def _on_host(
+    settings: config.Settings,
+    seed: int,
+    layout: iteration.Layout,
+    directory: pathlib.Path,
+) -> Loop:
+    play, spec = host_loop.evaluation(settings)
+    host = host_loop.HostLoop(settings, spec, layout, seed, directory / "frames")
+    return Loop(spec, host.state, host.advance, play, host.close)

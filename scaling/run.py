@@ -1,0 +1,338 @@
+"""One run, from a cell to a result row: the table of contents of the system.
+
+    account → environment → parts of an iteration → loop over calls → evaluation
+
+The loops themselves are `scaling.device_loop` (jumanji and other JAX environments)
+and `scaling.host_loop` (emulators and other Python environments).
+"""
+
+import dataclasses
+import json
+import math
+import pathlib
+import time
+from collections.abc import Callable
+from typing import Any, TextIO
+
+import jax
+import numpy as np
+
+from scaling import (
+    accounting,
+    checkpoint,
+    config,
+    evaluate,
+    iteration,
+    loops,
+    results,
+    sharding,
+)
+from scaling.agent import model as models
+from scaling.envs import registry
+from scaling.learner import update
+
+Report = Callable[[dict[str, Any]], None]
+
+# Calls handed to the device at a time: it is not told more often than this, and
+# learns how many to run as data, so one program serves every number.
+_CALLS_AT_ONCE = 256
+_SECONDS_AT_ONCE = 1.0
+# Evaluation episodes are seeded apart from training.
+_EVALUATION_SEED = 1_000_000_007
+
+
+class Diverged(RuntimeError):
+    """A loss is no number any more."""
+
+
+def run(
+    settings: config.Settings,
+    cell: config.Cell,
+    directory: pathlib.Path,
+    *,
+    design: str = "factorial",
+    allocate_frames: int | None = None,
+    report: Report = lambda event: None,
+) -> dict[str, Any]:
+    """Trains and evaluates one cell; writes and returns its result row.
+
+    Args:
+      settings: of the study.
+      cell: budget, fraction and seed.
+      directory: of the run: config, metrics, parameters and row are written there.
+      design: of the study, for the row.
+      allocate_frames: the largest budget whose runs share a program with this one;
+        it sizes the stores and changes no number.
+      report: is told of progress about once a second.
+
+    Raises:
+      ValueError: if the cell cannot be run as asked.
+      Diverged: if a loss is no number any more.
+    """
+    started = time.monotonic()
+    attempts = results.attempts_before(directory) + 1
+    per_step = registry.frames_per_step(settings.env, settings.protocol)
+    account = accounting.account_for(settings, cell, per_step)
+    _write_config(directory, settings, cell)
+    report({"event": "phase", "name": "compiling"})
+    largest = _largest(settings, cell, account, allocate_frames)
+    loop = loops.make(settings, cell.seed, largest, directory)
+    try:
+        with (directory / "metrics.jsonl").open("w") as log:
+            state = _train(loop, settings, cell, account, log, report)
+        params = state.learner.params
+        checkpoint.save_params(directory, params)
+        report({"event": "phase", "name": "evaluating"})
+        episodes = settings.evaluation.episodes
+        returns = loop.evaluate(params, evaluation_seed(cell.seed), episodes)
+    finally:
+        loop.close()
+    row = {
+        **results.identity(settings, cell, design),
+        **_counts(settings, account, state, loop.spec),
+        **evaluate.summary(returns),
+        "score_kind": "final",
+        "wall_clock_s": round(time.monotonic() - started, 2),
+        "hardware": sharding.describe(),
+        "status": "ok",
+        "attempts": attempts,
+        "resumes": 0,
+    }
+    results.write_row(directory, row)
+    return row
+
+
+def evaluate_again(
+    directory: pathlib.Path, episodes: int | None = None
+) -> dict[str, Any]:
+    """Returns the score columns, and the returns, of a finished run, played again.
+
+    Args:
+      directory: of the run.
+      episodes: how many; None: as many as the study's settings say.
+
+    Raises:
+      ValueError: if the run has not finished.
+    """
+    settings, cell = config.load_config(directory)
+    play, spec = loops.evaluation(settings)
+    shape = jax.eval_shape(models.make_model(spec, settings).init, jax.random.key(0))
+    params = checkpoint.load_params(directory, shape)
+    number = episodes or settings.evaluation.episodes
+    returns = play(params, evaluation_seed(cell.seed), number)
+    return {**evaluate.summary(returns), "returns": returns.tolist()}
+
+
+def evaluation_seed(seed: int) -> int:
+    """Returns the seed of a run's evaluation episodes."""
+    return (_EVALUATION_SEED + seed) % 2**31
+
+
+def _write_config(
+    directory: pathlib.Path, settings: config.Settings, cell: config.Cell
+) -> None:
+    values = {"settings": config.as_dict(settings), "cell": config.as_dict(cell)}
+    results.write_atomically(
+        directory / "config.json", json.dumps(values, indent=1) + "\n"
+    )
+
+
+def _largest(
+    settings: config.Settings,
+    cell: config.Cell,
+    account: accounting.Account,
+    allocate_frames: int | None,
+) -> accounting.Account:
+    """Returns the account of the largest cell that shares a program with this."""
+    if allocate_frames is None or allocate_frames <= cell.frames:
+        return account
+    if cell.searches is not None:  # a path: other budgets have other fractions
+        return account
+    larger = dataclasses.replace(cell, frames=allocate_frames)
+    return accounting.account_for(settings, larger, account.frames_per_step)
+
+
+def _train(
+    loop: loops.Loop,
+    settings: config.Settings,
+    cell: config.Cell,
+    account: accounting.Account,
+    log: TextIO,
+    report: Report,
+) -> iteration.State:
+    """Returns the state after the last call; logs, reports and plays curve points."""
+    state, call, number = loop.state, 0, 8
+    started = time.monotonic()
+    curve = _curve_calls(settings.evaluation, account)
+    while call < account.calls:
+        before = time.monotonic()
+        stop = min(call + number, account.calls, *(c for c in curve if c > call))
+        state, metrics = loop.advance(
+            state, _padded(account.schedule(call, stop)), stop - call, account.updates
+        )
+        line = _log_line(account, stop, metrics, state, time.monotonic() - started)
+        _write_line(log, line)
+        _check(line)
+        report({"event": "progress", **_progress(account, stop, line)})
+        if stop in curve:
+            _write_line(log, _curve_point(loop, settings, cell, line, state))
+        state = _read_episodes(state)
+        number = _next_number(number, time.monotonic() - before)
+        call = stop
+    return state
+
+
+def _next_number(number: int, seconds: float) -> int:
+    """Returns how many calls to hand over so that a report comes about each second."""
+    if seconds < _SECONDS_AT_ONCE / 2:
+        return min(2 * number, _CALLS_AT_ONCE)
+    return max(1, number // 2) if seconds > 2 * _SECONDS_AT_ONCE else number
+
+
+def _curve_calls(
+    settings: config.Evaluation, account: accounting.Account
+) -> tuple[int, ...]:
+    """Returns the calls after which a point of the learning curve is played."""
+    points = settings.curve_points
+    calls = {round(account.calls * k / (points + 1)) for k in range(1, points + 1)}
+    return tuple(sorted(calls - {0, account.calls}))
+
+
+def _padded(calls: accounting.Calls) -> accounting.Calls:
+    spare = _CALLS_AT_ONCE - len(calls.number)
+    return accounting.Calls(*(np.pad(field, (0, spare)) for field in calls))
+
+
+def _log_line(
+    account: accounting.Account,
+    call: int,
+    metrics: update.Metrics,
+    state: iteration.State,
+    seconds: float,
+) -> dict[str, Any]:
+    at = np.array([call])
+    updates = int(account.updates_before(at)[0])
+    made = int(metrics.count)
+    finished = int(state.episodes.finished)
+    means = {
+        name: float(value) / made if made else None
+        for name, value in metrics._asdict().items()
+        if name != "count"
+    }
+    return {
+        "kind": "train",
+        "call": call,
+        "frames": int(account.fresh_before(at)[0]) * account.frames_per_step,
+        "searched": int(account.searched_before(at)[0]),
+        "updates": updates,
+        "seconds": round(seconds, 3),
+        "episodes": finished,
+        "episode_return": float(state.episodes.total) / finished if finished else None,
+        **means,
+    }
+
+
+def _write_line(log: TextIO, line: dict[str, Any]) -> None:
+    log.write(json.dumps(line) + "\n")
+    log.flush()
+
+
+def _check(line: dict[str, Any]) -> None:
+    loss = line["loss"]
+    if loss is not None and not math.isfinite(loss):
+        terms = {name: line[name] for name in line if name.endswith("loss")}
+        raise Diverged(
+            f"The loss is no number any more at update {line['updates']} ({terms}); "
+            "lower --learner.learning-rate or set --learner.gradient-clip."
+        )
+
+
+def _progress(
+    account: accounting.Account, call: int, line: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "call": call,
+        "calls": account.calls,
+        "searched": line["searched"],
+        "searched_total": account.searched,
+        "frames": line["frames"],
+        "updates": line["updates"],
+        "episode_return": line["episode_return"],
+    }
+
+
+def _curve_point(
+    loop: loops.Loop,
+    settings: config.Settings,
+    cell: config.Cell,
+    line: dict[str, Any],
+    state: iteration.State,
+) -> dict[str, Any]:
+    """Returns a point of the learning curve; it is never a result."""
+    returns = loop.evaluate(
+        state.learner.params,
+        evaluation_seed(cell.seed) + 1,
+        settings.evaluation.curve_episodes,
+    )
+    counts = {name: line[name] for name in ("call", "frames", "searched", "updates")}
+    return {"kind": "curve", **counts, **evaluate.summary(returns)}
+
+
+def _read_episodes(state: iteration.State) -> iteration.State:
+    """Returns the state with the log's count of finished episodes at zero."""
+    episodes = state.episodes
+    return state._replace(
+        episodes=episodes._replace(
+            finished=np.zeros_like(episodes.finished),
+            total=np.zeros_like(episodes.total),
+        )
+    )
+
+
+def _counts(
+    settings: config.Settings,
+    account: accounting.Account,
+    state: iteration.State,
+    spec: Any,
+) -> dict[str, Any]:
+    """Returns the columns of the row that count, from the stores where they can."""
+    searched = np.asarray(state.shard.window.cursor, np.int64)  # [G, L]
+    fresh = int(searched[:, : account.environments // account.shards].sum())
+    total = int(searched.sum())
+    updates = int(state.learner.updates)
+    return {
+        "frames": account.frames,
+        "agent_steps": account.agent_steps,
+        "frames_per_step": account.frames_per_step,
+        "realised_fraction": (total - fresh) / total,
+        "searched_states": total,
+        "learner_updates": updates,
+        "samples": updates * account.batch_size,
+        "samples_per_search": updates * account.batch_size / total,
+        "environments": account.environments,
+        "lanes": account.lanes,
+        "sources": "recent:1" if account.stored else "",
+        "flops": _flops(settings, spec, total, updates * account.batch_size),
+        "digest": _digest(state),
+    }
+
+
+def _flops(
+    settings: config.Settings, spec: Any, searched: int, samples: int
+) -> float:
+    """Returns the networks' operations: calls of each network × one call's.
+
+    A search calls the representation once and the model `simulations` times; a
+    sample unrolls K steps, and its backward pass costs twice the forward pass.
+    """
+    model = models.make_model(spec, settings)
+    row = models.row_flops(model, spec, settings.protocol)
+    root, step = row.represent + row.predict, row.dynamics + row.predict
+    search = root + settings.search.simulations * step
+    sample = 3 * (root + settings.learner.unroll_steps * step)
+    return searched * search + samples * sample
+
+
+def _digest(state: iteration.State) -> str:
+    """Returns the hash of every action and reward of the run."""
+    return "".join(f"{int(word):08x}" for word in np.asarray(state.shard.digest))
