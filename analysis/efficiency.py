@@ -65,6 +65,8 @@ def cells(runs: pd.DataFrame) -> pd.DataFrame:
         for key, part in runs.groupby(keys, dropna=False)
     ]
     found = pd.DataFrame(rows).rename(columns={"data_frames": "frames"})
+    order = ["control", "fraction", "frames"]
+    found = found.sort_values(order, na_position="first", ignore_index=True)
     plain = found[(found["fraction"] == 0) & found["control"].isna()]
     controls = found[found["control"].notna()]
     base = plain.set_index("frames")

@@ -5,11 +5,13 @@ environment and fraction the slope per decade of frames with its 95 % interval a
 a verdict, and writes fit.json, cells.csv and figures/score_vs_frames.png and .svg.
 """
 
+import contextlib
 import dataclasses
 import json
 import math
 import pathlib
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if not __package__:
@@ -29,16 +31,15 @@ SCHEMA = "scaling-unplugged/fit"
 SCHEMA_VERSION = 1
 DIGITS = 10  # of numbers in fit.json; later ones differ between machines
 LARGEST_SHOWN = 10**9  # scores and factors beyond it are only said to be so
-FIGURE = "figures/score_vs_frames"
 
 # What the reason of a verdict adds to the sentence about the slope.
 CLAUSES = {
     "the λ interval lies below 0": (
-        "but each decade adds less than the one before (λ = {bend}): it saturates."
+        "but each decade changes it by less than the one before (λ = {bend}): it saturates."
     ),
     "the λ interval lies above 0": (
-        "and each decade adds more than the one before (λ = {bend}): a straight "
-        "line in log frames understates what comes next."
+        "and each decade changes it by more than the one before (λ = {bend}): a straight "
+        "line in log frames understates the change."
     ),
     "the line lacks fit": (
         "but the cell means leave any straight line in log frames by more than "
@@ -140,8 +141,15 @@ def sentence(judged: "inference.Judgement") -> str:
     if slope.contains(0.0):
         return (
             f"{where} no trend can be told from noise: the slope is {number(value)} "
-            f"per tenfold frames ({interval(slope)}). Add seeds or budgets."
+            f"per tenfold frames (95 % interval {interval(slope)}). Add seeds or budgets."
         )
+    return f"{where} {_trend(judged, value, slope)}"
+
+
+def _trend(
+    judged: "inference.Judgement", value: float, slope: "inference.Interval"
+) -> str:
+    verb, ends = ("rises", slope) if value > 0 else ("falls", (-slope[1], -slope[0]))
     effect = effect_size(judged)
     deviations = f", {number(abs(effect))} seed standard deviations" if effect else ""
     facts = {
@@ -150,10 +158,21 @@ def sentence(judged: "inference.Judgement") -> str:
         "checkpoints": judged.curve.checkpoints,
     }
     return (
-        f"{where} the score {'rises' if value > 0 else 'falls'} with frames, by "
-        f"{number(value)} per tenfold ({interval(slope)}){deviations}, "
-        f"{CLAUSES[judged.verdict.reason].format(**facts)}"
+        f"the score {verb} with frames, by {number(abs(value))} per tenfold (95 % "
+        f"interval {number(ends[0])} to {number(ends[1])}){deviations}, "
+        f"{CLAUSES[judged.verdict.reason].format(**facts)}{_poor_bend(judged)}"
     )
+
+
+def _poor_bend(judged: "inference.Judgement") -> str:
+    from analysis import inference
+
+    bend = judged.fitted.get("box-cox")
+    test = inference.lack_of_fit(bend) if bend else None
+    bent = judged.verdict.word in ("saturating", "accelerating")
+    if not bent or test is None or test.p >= inference.LACK_OF_FIT:
+        return ""
+    return f" A steady bend does not fit either (p = {test.p:.2g})."
 
 
 def _where(curve: "table.Curve") -> str:
@@ -393,53 +412,71 @@ def _seeds_per_budget(frames: Any) -> dict[str, int]:
     }
 
 
-def write(out: pathlib.Path, texts: dict[str, bytes]) -> None:
+def contents(
+    found: list[dict[str, Any]], cells: "list[pd.DataFrame]", settings: Settings
+) -> dict[str, bytes]:
+    """Returns what to write, by name below the output directory."""
+    import pandas as pd
+
+    from analysis import plots
+
+    pairs = zip(found, cells, strict=True)
+    figure = plots.score_against_frames([panel(here, part) for here, part in pairs])
+    table = pd.concat(cells).to_csv(index=False, float_format=f"%.{DIGITS}g")
+    return {
+        "fit.json": as_json(found, settings).encode(),
+        "cells.csv": table.encode(),
+        "figures/score_vs_frames.png": plots.saved(figure, "png"),
+        "figures/score_vs_frames.svg": plots.saved(figure, "svg"),
+    }
+
+
+def write(out: pathlib.Path, files: dict[str, bytes]) -> None:
     """Writes every file, each in one step.
 
     Raises:
-      OSError: if the directory cannot be written to.
+      ValueError: if the directory cannot be written to.
     """
-    for name, content in texts.items():
+    for name, content in files.items():
         path = out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
-        part.write_bytes(content)
-        part.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(content)
+            part.replace(path)
+        except OSError as error:
+            raise ValueError(
+                f"{path} cannot be written ({error.strerror}); name another "
+                "directory with --out."
+            ) from error
 
 
-def main(settings: Settings) -> None:
-    """Reads, analyses, writes, prints; bad input ends with status 2."""
-    from analysis import table
-
+@contextlib.contextmanager
+def status_2() -> Iterator[None]:
+    """Turns what is wrong with the user's files into one sentence and status 2."""
     try:
-        out = output_directory(settings)
-        runs = table.read_tables(sources(settings))
+        yield
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    import pandas as pd
 
-    from analysis import efficiency, plots
 
+def main(settings: Settings) -> None:
+    """Reads, analyses, writes and prints."""
+    from analysis import efficiency, table
+
+    with status_2():
+        out = output_directory(settings)
+        runs = table.read_tables(sources(settings))
     parts = [part for _, part in runs.groupby("env")]
     found = [analyse_environment(part) for part in parts]
     cells = [efficiency.cells(part) for part in parts]
-    figure = plots.score_against_frames(
-        [panel(*pair) for pair in zip(found, cells, strict=True)]
-    )
-    write(
-        out,
-        {
-            "fit.json": as_json(found, settings).encode(),
-            "cells.csv": pd.concat(cells).to_csv(index=False).encode(),
-            f"{FIGURE}.png": plots.saved(figure, "png"),
-            f"{FIGURE}.svg": plots.saved(figure, "svg"),
-        },
-    )
+    files = contents(found, cells, settings)
+    with status_2():
+        write(out, files)
     for here, part in zip(found, cells, strict=True):
         show(here, part)
-    names = ("fit.json", "cells.csv", f"{FIGURE}.png", f"{FIGURE}.svg")
-    print("\nwrote " + ", ".join(str(out / name) for name in names))
+    print("\nwrote " + ", ".join(str(out / name) for name in files))
 
 
 if __name__ == "__main__":

@@ -210,7 +210,9 @@ def _label(axes: Axes, panel: Panel, frames: np.ndarray) -> None:
     axes.annotate(
         panel.title, (0, 1), (0, above + 16), fontsize=12, fontweight="bold", **head
     )
-    below = transforms.offset_copy(axes.transAxes, axes.figure, y=-36, units="points")
+    below = axes.transAxes + transforms.ScaledTranslation(
+        0, -36 / 72, axes.figure.dpi_scale_trans
+    )
     axes.legend(
         loc="upper left",
         bbox_to_anchor=(-0.02, 0),

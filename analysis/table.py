@@ -125,7 +125,12 @@ def _typed(raw: pd.DataFrame, path: pathlib.Path) -> pd.DataFrame:
         given = (text != "") & ~np.isfinite(runs[name])
         if name == "score":
             given &= runs["status"].isin(["", "ok"])  # a lost run has none
-        _refuse(runs, given, f"has a value of {name} that is no finite number; correct it", text)
+        _refuse(
+            runs,
+            given,
+            f"has a value of {name} that is no finite number; correct it",
+            text,
+        )
     runs["status"] = runs["status"].replace("", "ok")
     runs["env"] = runs["env"].replace("", "table")
     _validate(runs)

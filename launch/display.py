@@ -129,4 +129,5 @@ def _summary(planned: Sequence[Planned]) -> str:
     if counts["finished"]:
         parts.append(f"{counts['finished']} finished already and skipped")
     searched = sum(each.account.searched for each in planned)
-    return f"{len(planned)} runs, {searched:,} searched states: {', '.join(parts)}."
+    runs = "1 run" if len(planned) == 1 else f"{len(planned)} runs"
+    return f"{runs}, {searched:,} searched states: {', '.join(parts)}."

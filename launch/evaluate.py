@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -67,13 +67,14 @@ def evaluate(argv: Sequence[str]) -> int:
     return 0
 
 
-def _evaluate(flags: Evaluate) -> dict:
+def _evaluate(flags: Evaluate) -> dict[str, Any]:
     from scaling import sharding  # late: `--help` must not load JAX
 
     sharding.start()
     from scaling import run
 
-    return run.evaluate(flags.run, flags.episodes, flags.video)
+    video: dict[str, Any] = {} if flags.video is None else {"video": flags.video}
+    return run.evaluate_again(flags.run, flags.episodes, **video)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,11 @@ LINES_EVERY_S = 30.0  # between lines on how far all is, where there is no termi
 
 
 class Tally:
-    """How far a set of tasks is, counted from their events."""
+    """How far a set of tasks is, counted from their events.
+
+    Rates are taken from the first report of searched states on: what was compiled
+    before says nothing about how fast the rest will be.
+    """
 
     def __init__(self, tasks: Sequence[Task]):
         self.runs, self.finished, self.failed = len(tasks), 0, 0
@@ -25,7 +29,7 @@ class Tally:
         self._shares: dict[str, float] = {}  # of each run's work that is done
         self._work = {task.run_id: task.work for task in tasks}
         self._searched: dict[str, int] = {}
-        self._started = time.monotonic()
+        self._first: tuple[float, float, int] | None = None  # time, share, searched
 
     def count(self, event: Event) -> None:
         """Takes an event into account."""
@@ -34,6 +38,8 @@ class Tally:
             searched = event.detail["searched"]
             self._searched[run_id] = searched
             self._shares[run_id] = searched / max(1, event.detail["searched_total"])
+            if self._first is None:
+                self._first = time.monotonic(), self.share, searched
         elif event.kind in ("finished", "failed"):
             self._shares[run_id] = 1.0
             self.finished += event.kind == "finished"
@@ -47,14 +53,15 @@ class Tally:
 
     def summary(self) -> str:
         """Returns runs done, rate and expected end in one line."""
-        elapsed = max(1e-9, time.monotonic() - self._started)
         parts = [f"{self.finished + self.failed} of {self.runs} runs"]
         if self.failed:
             parts.append(f"{self.failed} failed")
-        if searched := sum(self._searched.values()):
-            parts.append(f"{searched / elapsed:,.0f} searched states/s")
-        if 0 < self.share < 1:
-            left = elapsed * (1 - self.share) / self.share
+        if self._first is not None and self.share > self._first[1]:
+            since, share, searched = self._first
+            elapsed = max(1e-9, time.monotonic() - since)
+            rate = (sum(self._searched.values()) - searched) / elapsed
+            parts.append(f"{rate:,.0f} searched states/s")
+            left = elapsed * (1 - self.share) / (self.share - share)
             end = datetime.datetime.now() + datetime.timedelta(seconds=left)
             parts.append(f"end expected in {duration(left)}, at {end:%H:%M}")
         return ", ".join(parts)

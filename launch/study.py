@@ -76,6 +76,8 @@ def check(directory: pathlib.Path, settings: config.Settings) -> None:
     Raises:
       ValueError: naming the settings that differ, or the damaged file.
     """
+    if directory.exists() and not directory.is_dir():
+        raise ValueError(f"{directory} is a file; choose another directory with --out.")
     path = directory / "study.json"
     try:
         there = json.loads(path.read_text())["settings"]

@@ -112,6 +112,9 @@ class Keeper:
 
     def __call__(self, event: Event) -> None:
         """Writes what the event means for the table, then shows it."""
+        row = results.read_row(event.task.directory) if event.kind == "failed" else None
+        if row is not None and row.get("status") == "ok":  # it died after its work
+            event = event._replace(kind="finished", detail={"row": row})
         if event.kind == "failed":
             self.failed.append(event.task)
             status, note = event.detail["status"], event.detail["note"]

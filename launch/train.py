@@ -2,8 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from launch import checks, command, display, errors, grid, progress, study, worker
 from launch.executors.task import Event, Task
@@ -71,18 +70,20 @@ def train(argv: Sequence[str]) -> int:
 
 
 def make(
-    task: Task, show: progress.Display, start: Any = worker.start_real_runs
+    task: Task,
+    show: progress.Display,
+    start: Callable[[], worker.Runner] | None = None,
 ) -> None:
     """Makes a run in this process; its failure leaves a row and is raised on.
 
     Args:
       task: the run to make.
       show: told what happens.
-      start: returns what makes a run.
+      start: returns what makes a run; None: `scaling.run.run`.
     """
     try:
         show(Event("started", 0, task, {}))
-        row = start()(
+        row = (start or worker.start_real_runs)()(
             task.settings,
             task.cell,
             task.directory,

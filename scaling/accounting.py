@@ -118,7 +118,9 @@ class Account:
         return Calls(
             number=call.astype(np.int32),
             fresh=(self.fresh_before(call + 1) - self.fresh_before(call)).astype("i4"),
-            stored=(self.stored_before(call + 1) - self.stored_before(call)).astype("i4"),
+            stored=(self.stored_before(call + 1) - self.stored_before(call)).astype(
+                "i4"
+            ),
             updates=(self.updates_before(call + 1) - updates).astype(np.int32),
             window_from=self._window_from(call).astype(np.int32),
             first_update=updates.astype(np.int32),

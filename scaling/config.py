@@ -97,7 +97,11 @@ class Search:
     """Share of the root noise in the prior, in acting and in reanalysis (PC)."""
     max_considered_actions: int = 16
     """Gumbel: actions considered at the root."""
-    temperatures: tuple[tuple[float, float], ...] = ((0.0, 1.0), (0.5, 0.5), (0.75, 0.25))
+    temperatures: tuple[tuple[float, float], ...] = (
+        (0.0, 1.0),
+        (0.5, 0.5),
+        (0.75, 0.25),
+    )
     """(progress, temperature): temperature of visit counts in acting from this
     share of the updates on (PC); `gumbel` needs none."""
 

@@ -139,7 +139,7 @@ def read_row(run_directory: pathlib.Path) -> dict[str, Any] | None:
     path = run_directory / "result.json"
     try:
         row = json.loads(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:  # not JSON, or not UTF-8
         raise ValueError(

@@ -5,7 +5,7 @@ state with a one-hot action, to a hidden state scaled to [0, 1]. LayerNorm only:
 nothing here keeps statistics, so a network is a pure function of its parameters.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import jax
 import jax.numpy as jnp
@@ -203,7 +203,7 @@ def _head(
     return Head(shape[0], outputs, units, rngs)
 
 
-def _chain(blocks: nnx.List, x: Array) -> Array:
+def _chain(blocks: Iterable[Callable[[Array], Array]], x: Array) -> Array:
     for block in blocks:
         x = block(x)
     return x

@@ -138,23 +138,28 @@ class Emulator:
         The episode ends at the frame that ends it: what is left of the skip is
         not played. Both screens are then the last ones shown.
         """
-        chosen, reward = self._actions[action], 0.0
+        chosen, reward, ends = self._actions[action], 0.0, (False, False)
         for frame, draw in enumerate(self._random.random(self._skip)):
             if draw >= self._sticky:
                 self._executed = chosen
             reward += self._ale.act(self._executed)
-            terminated = self._ale.game_over(with_truncation=False)
-            capped = self._ale.getEpisodeFrameNumber() >= self._max_frames
-            if frame >= self._skip - 2 or terminated or capped:
+            ends = self._ends()
+            if frame >= self._skip - 2 or any(ends):
                 self._screens[0] = self._screens[1]
                 self._grab(self._screens[1])
-            if terminated or capped:
+            if any(ends):
                 break
-        return self._observation(), reward, terminated, capped and not terminated
+        return self._observation(), reward, *ends
+
+    def _ends(self) -> tuple[bool, bool]:
+        """Returns whether the episode has terminated or reached the cap."""
+        terminated = self._ale.game_over(with_truncation=False)
+        capped = self._ale.getEpisodeFrameNumber() >= self._max_frames
+        return terminated, capped and not terminated
 
     def _observation(self) -> UInt8[np.ndarray, "H W C"]:
         """Returns the maximum of the last two frames, resized by area."""
-        image = Image.fromarray(np.maximum(*self._screens))
+        image = Image.fromarray(np.maximum(self._screens[0], self._screens[1]))
         small = np.asarray(image.resize(self._side, Image.Resampling.BOX))
         return small if small.ndim == 3 else small[..., None]
 

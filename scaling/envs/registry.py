@@ -109,7 +109,8 @@ def _split(env: str) -> tuple[str, str]:
     """Returns family or module, and name or class."""
     family, colon, name = env.partition(":")
     if not colon or not family or not name:
-        close = [n for n in names() if known.nearest(env, [n.partition(":")[2]])][:3]
+        whole = {n.partition(":")[2]: n for n in names()}
+        close = [whole[n] for n in known.nearest(env, whole)]
         raise ValueError(
             f"The environment {env!r} has no family. Write family:Name with one of "
             f"{', '.join(FAMILIES)}, or module:Class for a class of your own"

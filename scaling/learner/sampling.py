@@ -13,7 +13,8 @@ from scaling.replay import window as windows
 
 
 class Samples(NamedTuple):
-    """B drawn windows of a shard, T = K + n + 1 positions from the root on."""
+    """B drawn windows of a shard, T = K + n + 1 positions from the root on;
+    U = K + 1 of them are unrolled."""
 
     column: Int[Array, " B"]  # where the root lies in the shard's steps
     step: Int[Array, " B"]
@@ -23,8 +24,8 @@ class Samples(NamedTuple):
     reward: Float[Array, "B T"]
     discount: Float[Array, "B T"]  # γ, 0 on termination
     policy: Float[Array, "B T A"]
-    rewards: Int[Array, "B K+1"]  # m_k, rewards in each value target
-    bootstrap: Float[Array, "B K+1"]  # root value of position k + m_k
+    rewards: Int[Array, "B U"]  # m_k, rewards in each value target
+    bootstrap: Float[Array, "B U"]  # root value of position k + m_k
 
 
 def draw(
@@ -100,7 +101,7 @@ def _samples(
     )
 
 
-def bootstrap_steps(samples: Samples) -> Int[Array, "... B K+1"]:
+def bootstrap_steps(samples: Samples) -> Int[Array, "... B U"]:
     """Returns the absolute steps whose values end the value targets.
 
     Where a termination ends the target the value counts for nothing, and the step
@@ -115,7 +116,7 @@ def bootstrap_steps(samples: Samples) -> Int[Array, "... B K+1"]:
 def batch(
     samples: Samples,
     history: types.History,
-    bootstrap: Float[Array, "B K+1"],
+    bootstrap: Float[Array, "B U"],
     settings: config.Learner,
 ) -> loss.Batch:
     """Returns what the learner takes, the bootstrap values given."""

@@ -7,14 +7,14 @@ from jaxtyping import Array, Bool, Float, Int
 
 
 class Targets(NamedTuple):
-    """What the K + 1 unrolled predictions of one sample are compared with."""
+    """What the U = K + 1 unrolled predictions of one sample are compared with."""
 
-    value: Float[Array, "K+1"]
-    policy: Float[Array, "K+1 A"]
-    reward: Float[Array, "K"]
-    value_mask: Float[Array, "K+1"]
-    policy_mask: Float[Array, "K+1"]
-    reward_mask: Float[Array, "K"]
+    value: Float[Array, " U"]
+    policy: Float[Array, "U A"]
+    reward: Float[Array, " K"]
+    value_mask: Float[Array, " U"]
+    policy_mask: Float[Array, " U"]
+    reward_mask: Float[Array, " K"]
 
 
 def rewards_before_bootstrap(
@@ -83,7 +83,7 @@ def targets(
     reward: Float[Array, " T"],
     discount: Float[Array, " T"],
     policy: Float[Array, "T A"],
-    value: Float[Array, "K+1"],
+    value: Float[Array, " U"],
 ) -> Targets:
     """Returns the targets of one sample, masked where there are none.
 

@@ -23,6 +23,7 @@ def test_hc3_equals_its_definition_and_statsmodels():
     columns = laws.quadratic_basis(FRAMES / 1e5)
     linear = fit.ordinary_least_squares(columns, SCORE)
     reference = sm.OLS(SCORE, columns).fit(cov_type="HC3", use_t=True)
+    assert linear.covariance is not None
     np.testing.assert_allclose(linear.coefficients, reference.params, rtol=1e-10)
     np.testing.assert_allclose(linear.covariance, reference.cov_params(), rtol=1e-9)
     by_definition = hc3_by_definition(columns, linear.residuals)

@@ -8,6 +8,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -37,9 +38,11 @@ def table(tmp_path):
         return list(csv.DictReader(file))
 
 
-def begun(tmp_path) -> list[str]:
-    lines = (tmp_path / "out" / "begun.jsonl").read_text().splitlines()
-    return [json.loads(line)["run_id"] for line in lines]
+def begun(tmp_path) -> dict[str, int]:
+    """Returns the process of every run that was begun, the last if several."""
+    path = tmp_path / "out" / "begun.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {run["run_id"]: run["pid"] for run in map(json.loads, lines)}
 
 
 def test_every_cell_is_run_and_lands_in_the_table(run, tmp_path):
@@ -60,9 +63,10 @@ def test_finished_runs_are_skipped_and_the_grid_can_grow(run, tmp_path):
     status, out = run("--seeds", "2", "--budgets", "2e3,4e3,6e3")
     assert status == 0
     assert "4 finished already and skipped" in out
-    assert len(begun(tmp_path)) == len(set(begun(tmp_path))) == 12
+    assert (out.count("started"), len(begun(tmp_path))) == (8, 12)
     _, out = run("--seeds", "2")
     assert "0 to run" in out
+    assert "started" not in out
     assert len(begun(tmp_path)) == len(table(tmp_path)) == 12
 
 
@@ -88,6 +92,13 @@ def test_failed_runs_are_run_again_and_it_says_so(run, tmp_path, monkeypatch):
     assert status == 1
     assert "4 of them failed before and run again" in out
     assert {row["attempts"] for row in table(tmp_path)} == {"2"}
+
+
+def test_a_run_that_wrote_its_row_before_its_worker_died_is_finished(run, tmp_path):
+    status, out = run("--first-seed", "14", "--seeds", "1")
+    assert status == 0
+    assert {row["status"] for row in table(tmp_path)} == {"ok"}
+    assert "FAILED" not in out
 
 
 def test_controls_are_runs_of_their_own(run, tmp_path):
@@ -214,19 +225,25 @@ def sweep_process(tmp_path, *flags: str) -> subprocess.Popen:
 def test_an_interrupt_keeps_what_is_finished_and_leaves_nothing_running(
     tmp_path, number
 ):
-    process = sweep_process(tmp_path, "--first-seed", "11", "--seeds", "2")
-    assert process.stdout is not None
-    for line in process.stdout:  # seed 11 dies, 12 sleeps
-        if "-s12-" in line and "started" in line:
-            break
+    flags = ["--first-seed", "12", "--seeds", "2", "--parallel", "1"]
+    process = sweep_process(tmp_path, *flags)
+    wait_until(lambda: any("-s12-" in run for run in begun(tmp_path)))  # it sleeps
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "the same command goes on" in errors
     assert "Traceback" not in errors
-    for entry in (tmp_path / "out" / "begun.jsonl").read_text().splitlines():
+    assert [(row["seed"], row["status"]) for row in table(tmp_path)] == [("13", "ok")]
+    for pid in begun(tmp_path).values():
         with pytest.raises(ProcessLookupError):
-            os.kill(json.loads(entry)["pid"], 0)
+            os.kill(pid, 0)
+
+
+def wait_until(happened, seconds=30):
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
 
 
 def test_a_refusal_is_one_sentence_and_status_2(tmp_path):
