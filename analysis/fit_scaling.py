@@ -35,11 +35,12 @@ LARGEST_SHOWN = 10**9  # scores and factors beyond it are only said to be so
 # What the reason of a verdict adds to the sentence about the slope.
 CLAUSES = {
     "the λ interval lies below 0": (
-        "but each decade changes it by less than the one before (λ = {bend}): it saturates."
+        "but each decade changes it by less than the one before (λ = {bend}): it "
+        "saturates."
     ),
     "the λ interval lies above 0": (
-        "and each decade changes it by more than the one before (λ = {bend}): a straight "
-        "line in log frames understates the change."
+        "and each decade changes it by more than the one before (λ = {bend}): a "
+        "straight line in log frames understates the change."
     ),
     "the line lacks fit": (
         "but the cell means leave any straight line in log frames by more than "
@@ -141,7 +142,8 @@ def sentence(judged: "inference.Judgement") -> str:
     if slope.contains(0.0):
         return (
             f"{where} no trend can be told from noise: the slope is {number(value)} "
-            f"per tenfold frames (95 % interval {interval(slope)}). Add seeds or budgets."
+            f"per tenfold frames (95 % interval {interval(slope)}). Add seeds or "
+            "budgets."
         )
     return f"{where} {_trend(judged, value, slope)}"
 

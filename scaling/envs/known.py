@@ -106,7 +106,20 @@ ATARI_REFUSED: dict[str, str] = dict.fromkeys(
 )
 """By ROM; every other ROM in ale-py is supported."""
 
-TYPICAL_EPISODE_STEPS: dict[str, int] = {}
+TYPICAL_EPISODE_STEPS: dict[str, int] = {
+    "atari:Breakout": 173,
+    "atari:MsPacman": 490,
+    "atari:Pong": 920,
+    "gymnasium:Acrobot-v1": 500,
+    "gymnasium:CartPole-v1": 22,
+    "gymnasium:MountainCar-v0": 200,
+    "jumanji:Game2048-v1": 144,
+    "jumanji:Knapsack-v1": 9,
+    "jumanji:Maze-v0": 89,
+    "jumanji:PacMan-v1": 25,
+    "jumanji:SlidingTilePuzzle-v0": 500,
+    "jumanji:Snake-v1": 27,
+}
 """Mean agent steps of an episode of a uniform random policy, as measured."""
 
 

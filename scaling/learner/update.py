@@ -119,7 +119,7 @@ def update(
         value_loss=terms.value,
         policy_loss=terms.policy,
         reward_loss=terms.reward,
-        gradient_norm=optax.global_norm(gradient),
+        gradient_norm=optax.tree.norm(gradient),
         value_target=jnp.mean(batch.targets.value),
         count=jnp.ones(()),
     )
