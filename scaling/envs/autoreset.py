@@ -21,7 +21,8 @@ from scaling import types
 from scaling.envs import interface
 
 # Rows that begin together. A reset may be as dear as many steps (random starts),
-# and few rows end in any one step: measured on PacMan, 4 is best from 16 to 128 rows.
+# and few rows end in any one step. PacMan with random starts on 2 cores, in thousand
+# steps a second with 2, 4, 8, 16: 46, 38, 30, 14 at 16 rows; 41, 51, 44, 41 at 128.
 RESET_ROWS = 4
 
 

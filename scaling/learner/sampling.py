@@ -157,8 +157,8 @@ def _position(window, lane, index):
 
 def _values_of(
     sequence: windows.Sequence, settings: config.Learner
-) -> Float[Array, "L n+1"]:
-    """Returns the value targets z of the first n + 1 positions, from root values."""
+) -> Float[Array, "L J"]:
+    """Returns the value targets z of the first J = n + 1 positions, from root values."""
     n = settings.td_steps
     entries, valid = sequence
     rewards = jax.vmap(
