@@ -4,7 +4,6 @@ import pathlib
 from typing import Any
 
 import jax
-import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 _PARAMS = "params"
@@ -12,7 +11,7 @@ _PARAMS = "params"
 
 def save_params(run_directory: pathlib.Path, params: Any) -> None:
     """Writes a run's final parameters, replacing those of an earlier attempt."""
-    ocp.save((run_directory / _PARAMS).resolve(), params, overwrite=True)
+    ocp.save(str((run_directory / _PARAMS).resolve()), params, overwrite=True)
 
 
 def load_params(run_directory: pathlib.Path, shape: Any) -> Any:
@@ -35,6 +34,4 @@ def load_params(run_directory: pathlib.Path, shape: Any) -> Any:
     wanted = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shape
     )
-    return ocp.load(path, wanted)
-
-
+    return ocp.load(str(path), wanted)

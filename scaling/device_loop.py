@@ -31,8 +31,10 @@ def make_begin(
         observation, env_rows = frames[:, :, 0], ()
         if rows:
             row_key = jax.random.fold_in(key, iteration.ENVIRONMENT)
-            env_rows, observation = autoreset.reset(env, jax.random.split(row_key, rows))
-        return parts.initial(key, observation, env_rows, frames)
+            env_rows, observation = autoreset.reset(
+                env, jax.random.split(row_key, rows)
+            )
+        return parts.initial(key, iteration.Start(observation, env_rows, frames))
 
     return jax.jit(begin)
 
@@ -52,7 +54,8 @@ def make_advance(env: interface.DeviceEnvironment, parts: iteration.Parts) -> Ad
     ) -> tuple[iteration.State, update.Metrics]:
         def body(index: Array, carry: Any) -> Any:
             call = iteration.Call(*(field[index] for field in calls))
-            return one_call(env, parts, *carry, call, total_updates)
+            state, metrics = carry
+            return one_call(env, parts, state, metrics, call, total_updates)
 
         return jax.lax.fori_loop(0, number, body, (state, update.no_metrics()))
 
@@ -82,7 +85,7 @@ def one_call(
         return state, metrics
     live = placed.live[:, : layout.environments]
     frames = jax.vmap(frame_store.append)(
-        state.frames, observation, state.shard.steps.count, live
+        state.frames, observation, state.shard.steps.complete, live
     )
     return state._replace(frames=frames), metrics
 

@@ -128,7 +128,7 @@ def on_host(
         every = list(range(rows))
         number = np.arange(rows)  # the episode each row plays
         step = np.zeros(rows, np.int32)
-        seeds = [autoreset.episode_seed(seed, 0, n) for n in number]
+        seeds = [autoreset.episode_seed(seed, 0, n) for n in every]
         history = act.begin(env.reset(every, seeds), protocol)
         key, returns = jax.random.key(seed), np.zeros(episodes)
         active = np.ones(rows, bool)

@@ -113,7 +113,9 @@ class HostLoop:
             self._store(first, np.zeros(rows, int), np.ones(rows, bool))
         # One thread for each group's environments and one that fetches batches.
         self._pool = ThreadPoolExecutor(len(self._groups) + 1, "host-loop")
-        self.state = self._programs.initial(jax.random.key(seed), None, (), ())
+        self.state = self._programs.initial(
+            jax.random.key(seed), iteration.Start((), (), ())
+        )
 
     def advance(
         self,
@@ -167,7 +169,7 @@ class HostLoop:
             facts,
         )
         if outcome is not None:
-            count = np.asarray(state.shard.steps.count).reshape(-1)
+            count = np.asarray(state.shard.steps.complete).reshape(-1)
             self._store(outcome.observation, count, live)
         return state, metrics
 
@@ -239,14 +241,14 @@ class HostLoop:
         """Returns the facts of the environments' steps, zeros if there were none."""
         rows = self._layout.shards * self._layout.environments
         if outcome is None:
-            none = np.zeros(rows, np.float32)
-            return steps.Facts(none.astype(np.int32), none, none, none > 0)
+            none = jnp.zeros(rows)
+            return steps.Facts(none.astype(jnp.int32), none, none, none > 0)
         action = self._to_shards(searched.action)[:, : self._layout.environments]
         return steps.Facts(
             action=action.reshape(rows),
-            reward=outcome.reward,
-            discount=outcome.discount,
-            last=outcome.terminated | outcome.truncated,
+            reward=jnp.asarray(outcome.reward),
+            discount=jnp.asarray(outcome.discount),
+            last=jnp.asarray(outcome.terminated | outcome.truncated),
         )
 
     def _to_shards(self, rows: Any) -> Any:
@@ -259,8 +261,10 @@ class HostLoop:
 def _group_rows(
     layout: iteration.Layout, groups: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Returns each group's rows of the search batch, its environments' first, and
-    the numbers of those environments."""
+    """Returns each group's rows of the search batch and its environments' numbers.
+
+    The rows of the environments come first.
+    """
     rows = np.arange(layout.shards * layout.lanes).reshape(layout.shards, -1)
     fresh = rows[:, : layout.environments].reshape(-1)
     stored = rows[:, layout.environments :].reshape(-1)

@@ -74,15 +74,23 @@ class Episodes(NamedTuple):
     total: Float[Array, ""]  # sum of their returns
 
 
-class Call(NamedTuple):
-    """What one call does: a row of `accounting.Calls`, on the device."""
+class Start(NamedTuple):
+    """What a run starts from, beside its key."""
 
-    number: Int[Array, ""]
-    fresh: Int[Array, ""]
-    stored: Int[Array, ""]
-    updates: Int[Array, ""]
-    window_from: Int[Array, ""]
-    first_update: Int[Array, ""]
+    observation: Any  # first ones, [G·E, ...]; () when the host has the frames
+    env: Any  # device environments after their reset, [G·E] rows, or ()
+    frames: Any  # zeroed, [G, E, T, ...], or ()
+
+
+class Call(NamedTuple):
+    """What one call does: a row of `accounting.Calls`; whole numbers of shape []."""
+
+    number: Any
+    fresh: Any
+    stored: Any
+    updates: Any
+    window_from: Any
+    first_update: Any
 
 
 class Placed(NamedTuple):
@@ -111,7 +119,9 @@ def layout_for(settings: config.Settings, account: accounting.Account) -> Layout
     columns = max(1, account.environments)
     newest = math.ceil(replay.stored_steps / columns)
     window_steps = min(replay.window, account.searched)
-    in_window = math.ceil(window_steps * account.agent_steps / account.searched / columns)
+    in_window = math.ceil(
+        window_steps * account.agent_steps / account.searched / columns
+    )
     margin = replay.segment_length + protocol.stack + protocol.past_actions + 1
     all_steps = math.ceil(account.agent_steps / columns) + 1
     lane_share = math.ceil(1.25 * window_steps / account.lanes)
@@ -141,9 +151,7 @@ class Parts(NamedTuple):
     batch_stacks: Callable[[State, sampling.Samples], tuple[steps.Stack, ...]]
 
 
-def make_parts(
-    settings: config.Settings, spec: types.EnvSpec, layout: Layout
-) -> Parts:
+def make_parts(settings: config.Settings, spec: types.EnvSpec, layout: Layout) -> Parts:
     """Returns the parts for an environment and a layout."""
     model = models.make_model(spec, settings)
     bind = functools.partial
@@ -164,9 +172,7 @@ def make_parts(
 
 def initial(
     key: Key[Array, ""],
-    observation: Array,
-    env: Any,
-    frames: Any,
+    start: Start,
     *,
     model: models.Model,
     settings: config.Settings,
@@ -177,10 +183,7 @@ def initial(
 
     Args:
       key: of the run.
-      observation: first ones of all environments, [G·E, ...], unused when `frames`
-        is ().
-      env: device environments after their reset, or ().
-      frames: zeroed frames [G, E, T, ...], or () when the host has them.
+      start: environments, their first observations and empty frames.
       model: the networks.
       settings: of the run.
       spec: of the environment.
@@ -190,6 +193,7 @@ def initial(
     def repeat(tree: Any) -> Any:
         return jax.tree.map(lambda x: jnp.stack([x] * layout.shards), tree)
 
+    observation, env, frames = start
     if not isinstance(frames, tuple):
         first = observation.reshape(*frames.shape[:2], *frames.shape[3:])
         frames = frames.at[:, :, 0].set(first)
@@ -279,8 +283,11 @@ def draw(
 def batch_stacks(
     state: State, samples: sampling.Samples, *, settings: config.Settings
 ) -> tuple[steps.Stack, ...]:
-    """Returns where the frames of a batch lie: of the root steps, and, for a target
-    network, of the K + 1 steps whose values end the value targets."""
+    """Returns where the frames of a batch lie, fields [G, B/G, ...].
+
+    The first stack is of the root steps; for a target network K + 1 more follow,
+    of the steps whose values end the value targets.
+    """
     wanted = [samples.step]
     if settings.learner.bootstrap == "target_network":
         wanted += list(jnp.moveaxis(sampling.bootstrap_steps(samples), -1, 0))
@@ -323,11 +330,12 @@ def make_batch(
 
     rows = frame_store.to_rows(samples)
     bootstrap = rows.bootstrap
-    if len(frames) > 1:
+    for_roots, *for_ends = frames
+    if for_ends:
         ends = jnp.moveaxis(sampling.bootstrap_steps(samples), -1, 0)
-        values = [target_value(*pair) for pair in zip(ends, frames[1:], strict=True)]
+        values = [target_value(*pair) for pair in zip(ends, for_ends, strict=True)]
         bootstrap = jnp.stack(values, axis=-1)
-    history = history_at(samples.step, frames[0])
+    history = history_at(samples.step, for_roots)
     return sampling.batch(rows, history, bootstrap, settings.learner)
 
 
@@ -356,9 +364,7 @@ def record(
     one_shard = functools.partial(
         _record_shard, call=call, settings=settings, layout=layout
     )
-    shard = jax.vmap(one_shard)(
-        state.shard, placed.lanes, placed.live, searched, outcome
-    )
+    shard = jax.vmap(one_shard)(state.shard, placed, searched, outcome)
     live = placed.live[:, : layout.environments]
     episodes = _count_episodes(state.episodes, outcome, live)
     return state._replace(shard=shard, episodes=episodes)
@@ -366,8 +372,7 @@ def record(
 
 def _record_shard(
     shard: Shard,
-    placed: lanes.Lanes,
-    live: Array,
+    placed_lanes: Placed,
     searched: types.Searched,
     outcome: steps.Facts,
     *,
@@ -376,6 +381,7 @@ def _record_shard(
     layout: Layout,
 ) -> Shard:
     environments = layout.environments
+    placed, live = placed_lanes.lanes, placed_lanes.live
     stored = shard.steps
     if environments:
         stored = steps.append(stored, outcome, live[:environments])
@@ -421,9 +427,7 @@ def _digest(digest: Array, action: Array, reward: Array, live: Array) -> Array:
     return digest * jnp.uint32(1664525) + mixed + jnp.uint32(1013904223)
 
 
-def _count_episodes(
-    episodes: Episodes, outcome: steps.Facts, live: Array
-) -> Episodes:
+def _count_episodes(episodes: Episodes, outcome: steps.Facts, live: Array) -> Episodes:
     running = episodes.running + jnp.where(live, outcome.reward, 0.0)
     ended = live & outcome.last
     return Episodes(

@@ -7,8 +7,15 @@ from typing import Any, NamedTuple
 
 import jax
 
-from scaling import accounting, config, device_loop, evaluate, host_loop, iteration
-from scaling import types
+from scaling import (
+    accounting,
+    config,
+    device_loop,
+    evaluate,
+    host_loop,
+    iteration,
+    types,
+)
 from scaling.agent import model as models
 from scaling.envs import registry
 from scaling.learner import update
@@ -47,8 +54,7 @@ def make(
 
 
 def evaluation(settings: config.Settings) -> tuple[evaluate.Evaluate, types.EnvSpec]:
-    """Returns the function that plays evaluation episodes, and the environment's
-    specification."""
+    """Returns the function that plays evaluation episodes, and what it plays."""
     if registry.is_device(settings.env):
         env, play = _device_evaluation(settings)
         return play, env.spec
@@ -73,9 +79,7 @@ def _device_program(
     return device_loop.make_begin(env, parts), device_loop.make_advance(env, parts)
 
 
-def _on_device(
-    settings: config.Settings, seed: int, layout: iteration.Layout
-) -> Loop:
+def _on_device(settings: config.Settings, seed: int, layout: iteration.Layout) -> Loop:
     env, play = _device_evaluation(settings)
     begin, advance = _device_program(settings, layout)
     return Loop(env.spec, begin(jax.random.key(seed)), advance, play, lambda: None)

@@ -15,9 +15,7 @@ class Preset:
     seeds: int = 3
 
 
-PAPER = Preset(
-    settings=config.Settings(), budgets="1e5..2e8", fractions="0,0.5,0.95"
-)
+PAPER = Preset(settings=config.Settings(), budgets="1e5..2e8", fractions="0,0.5,0.95")
 
 DEMO = Preset(
     settings=config.Settings(
@@ -47,10 +45,11 @@ DEMO = Preset(
             discount=0.97,
             learning_rate=1e-3,
             schedule="constant",
+            weight_decay=1e-7,
             gradient_clip=5.0,
             value_weight=0.25,
         ),
-        evaluation=config.Evaluation(episodes=64, curve_points=5),
+        evaluation=config.Evaluation(episodes=64, curve_points=3),
     ),
     budgets="3e3..3e4:3",
     fractions="0,0.5,0.95",

@@ -41,8 +41,10 @@ _SECONDS_AT_ONCE = 1.0
 _EVALUATION_SEED = 1_000_000_007
 
 
-class Diverged(RuntimeError):
+class DivergedError(RuntimeError):
     """A loss is no number any more."""
+
+    status = "diverged"  # of the run's row
 
 
 def run(
@@ -67,7 +69,7 @@ def run(
 
     Raises:
       ValueError: if the cell cannot be run as asked.
-      Diverged: if a loss is no number any more.
+      DivergedError: if a loss is no number any more.
     """
     started = time.monotonic()
     attempts = results.attempts_before(directory) + 1
@@ -212,12 +214,12 @@ def _log_line(
 ) -> dict[str, Any]:
     at = np.array([call])
     updates = int(account.updates_before(at)[0])
-    made = int(metrics.count)
+    made = int(metrics.number)
     finished = int(state.episodes.finished)
     means = {
         name: float(value) / made if made else None
         for name, value in metrics._asdict().items()
-        if name != "count"
+        if name != "number"
     }
     return {
         "kind": "train",
@@ -241,7 +243,7 @@ def _check(line: dict[str, Any]) -> None:
     loss = line["loss"]
     if loss is not None and not math.isfinite(loss):
         terms = {name: line[name] for name in line if name.endswith("loss")}
-        raise Diverged(
+        raise DivergedError(
             f"The loss is no number any more at update {line['updates']} ({terms}); "
             "lower --learner.learning-rate or set --learner.gradient-clip."
         )
@@ -317,9 +319,7 @@ def _counts(
     }
 
 
-def _flops(
-    settings: config.Settings, spec: Any, searched: int, samples: int
-) -> float:
+def _flops(settings: config.Settings, spec: Any, searched: int, samples: int) -> float:
     """Returns the networks' operations: calls of each network × one call's.
 
     A search calls the representation once and the model `simulations` times; a

@@ -72,7 +72,9 @@ def encode_history(
         past = past.reshape(past.shape[0], past.shape[1] * past.shape[2])
     else:
         past = (history.actions + 1.0) / spec.num_actions
-        past = jnp.broadcast_to(past[:, None, None], (*stacked.shape[:3], past.shape[1]))
+        past = jnp.broadcast_to(
+            past[:, None, None], (*stacked.shape[:3], past.shape[1])
+        )
     return jnp.concatenate([stacked, past], axis=-1)
 
 
@@ -131,20 +133,19 @@ class RowFlops(NamedTuple):
     predict: float
 
 
-def row_flops(
-    model: Model, spec: types.EnvSpec, protocol: config.Protocol
-) -> RowFlops:
+def row_flops(model: Model, spec: types.EnvSpec, protocol: config.Protocol) -> RowFlops:
     """Returns the operations of each network for one row, as XLA counts them.
 
     Counted before compilation and for one call, since the compiler counts the body
     of a loop once, however often it runs.
     """
-    frame = jax.ShapeDtypeStruct(
-        (1, protocol.stack, *spec.observation_shape), spec.observation_dtype
-    )
-    history = types.History(
-        frame, jax.ShapeDtypeStruct((1, protocol.past_actions), jnp.int32)
-    )
+
+    def blank() -> types.History:
+        shape = (1, protocol.stack, *spec.observation_shape)
+        past = jnp.zeros((1, protocol.past_actions), jnp.int32)
+        return types.History(jnp.zeros(shape, spec.observation_dtype), past)
+
+    history = jax.eval_shape(blank)
     params = jax.eval_shape(model.init, jax.random.key(0))
     hidden = jax.eval_shape(model.represent, params, history)
     action = jax.ShapeDtypeStruct((1,), jnp.int32)

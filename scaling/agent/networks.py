@@ -5,6 +5,7 @@ state with a one-hot action, to a hidden state scaled to [0, 1]. LayerNorm only:
 nothing here keeps statistics, so a network is a pure function of its parameters.
 """
 
+import itertools
 from collections.abc import Callable, Iterable
 
 import jax
@@ -55,9 +56,7 @@ class DenseBlock(nnx.Module):
 
     def __init__(self, units: int, rngs: nnx.Rngs):
         self.norms = nnx.List([nnx.LayerNorm(units, rngs=rngs) for _ in range(2)])
-        self.layers = nnx.List(
-            [nnx.Linear(units, units, rngs=rngs) for _ in range(2)]
-        )
+        self.layers = nnx.List([nnx.Linear(units, units, rngs=rngs) for _ in range(2)])
 
     def __call__(self, x: Float[Array, "B N"]) -> Float[Array, "B N"]:
         """Returns the block's output."""
@@ -129,7 +128,7 @@ class ConvolutionalBoard(nnx.Module):
         self.layers = nnx.List(
             [
                 _conv(before, after, rngs, strides=2 if index else 1)
-                for index, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False))
+                for index, (before, after) in enumerate(itertools.pairwise(sizes))
             ]
         )
         cells = 1
@@ -151,7 +150,7 @@ class PerceptronUnits(nnx.Module):
 
     def __init__(self, inputs: int, settings: config.Network, rngs: nnx.Rngs):
         sizes = [inputs] + [settings.units] * (settings.blocks + 1)
-        pairs = list(zip(sizes, sizes[1:], strict=False))
+        pairs = list(itertools.pairwise(sizes))
         self.layers = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in pairs])
         self.norms = nnx.List([nnx.LayerNorm(b, rngs=rngs) for _, b in pairs[:-1]])
 

@@ -49,7 +49,9 @@ def encode(x: Float[Array, "..."], value: config.Value) -> Float[Array, "... bin
     return two_hot(squash(value.scale * x), value.bins, value.limit)
 
 
-def decode(logits: Float[Array, "... bins"], value: config.Value) -> Float[Array, "..."]:
+def decode(
+    logits: Float[Array, "... bins"], value: config.Value
+) -> Float[Array, "..."]:
     """Returns the value in units of reward: h⁻¹(mean of the atoms) / scale."""
     atoms = jnp.linspace(-value.limit, value.limit, value.bins, dtype=logits.dtype)
     return unsquash(jax.nn.softmax(logits) @ atoms) / value.scale

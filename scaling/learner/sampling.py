@@ -14,7 +14,8 @@ from scaling.replay import window as windows
 
 class Samples(NamedTuple):
     """B drawn windows of a shard, T = K + n + 1 positions from the root on;
-    U = K + 1 of them are unrolled."""
+    U = K + 1 of them are unrolled.
+    """
 
     column: Int[Array, " B"]  # where the root lies in the shard's steps
     step: Int[Array, " B"]
@@ -80,9 +81,9 @@ def _samples(
 ) -> Samples:
     entries, valid = sequence
     unroll_steps, actions = settings.unroll_steps, entries.policy.shape[-1]
-    rewards = jax.vmap(
-        targets.rewards_before_bootstrap, in_axes=(0, 0, None, None)
-    )(valid, entries.discount, unroll_steps, settings.td_steps)
+    rewards = jax.vmap(targets.rewards_before_bootstrap, in_axes=(0, 0, None, None))(
+        valid, entries.discount, unroll_steps, settings.td_steps
+    )
     position = jnp.arange(unroll_steps + 1) + rewards
     # Any action may follow an episode's end: the state is absorbing (PC).
     random_action = jax.random.randint(key, (weight.shape[0], unroll_steps), 0, actions)
@@ -158,12 +159,12 @@ def _position(window, lane, index):
 def _values_of(
     sequence: windows.Sequence, settings: config.Learner
 ) -> Float[Array, "L J"]:
-    """Returns the value targets z of the first J = n + 1 positions, from root values."""
+    """Returns the targets z of the first J = n + 1 positions, from root values."""
     n = settings.td_steps
     entries, valid = sequence
-    rewards = jax.vmap(
-        targets.rewards_before_bootstrap, in_axes=(0, 0, None, None)
-    )(valid, entries.discount, n, n)
+    rewards = jax.vmap(targets.rewards_before_bootstrap, in_axes=(0, 0, None, None))(
+        valid, entries.discount, n, n
+    )
     bootstrap = jnp.take_along_axis(entries.value, jnp.arange(n + 1) + rewards, axis=1)
     return jax.vmap(targets.n_step_values, in_axes=(0, 0, 0, 0, None))(
         entries.reward, entries.discount * settings.discount, bootstrap, rewards, n

@@ -23,7 +23,7 @@ class LearnerState(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """Of one update, or sums over `count` of them."""
+    """Of one update, or sums over `number` of them."""
 
     loss: Float[Array, ""]
     value_loss: Float[Array, ""]
@@ -31,7 +31,7 @@ class Metrics(NamedTuple):
     reward_loss: Float[Array, ""]
     gradient_norm: Float[Array, ""]
     value_target: Float[Array, ""]  # mean, in units of reward
-    count: Float[Array, ""]  # updates summed
+    number: Float[Array, ""]  # of updates summed
 
 
 def no_metrics() -> Metrics:
@@ -121,6 +121,6 @@ def update(
         reward_loss=terms.reward,
         gradient_norm=optax.tree.norm(gradient),
         value_target=jnp.mean(batch.targets.value),
-        count=jnp.ones(()),
+        number=jnp.ones(()),
     )
     return LearnerState(params, target_params, optimiser, updates), metrics

@@ -29,7 +29,9 @@ def initial(environments: int, stored_slots: int) -> Lanes:
         [jnp.arange(environments), jnp.zeros(stored_slots, jnp.int32)]
     )
     zeros = jnp.zeros_like(column)
-    return Lanes(column, zeros, zeros, column.size - jnp.arange(column.size) <= stored_slots)
+    return Lanes(
+        column, zeros, zeros, column.size - jnp.arange(column.size) <= stored_slots
+    )
 
 
 def live_rows(
@@ -91,7 +93,7 @@ def closing(
       environments: number of fresh lanes, the first ones.
     """
     is_stored = jnp.arange(lanes.step.size) >= environments
-    at_newest = is_stored & (lanes.step + 1 >= stored.count[lanes.column])
+    at_newest = is_stored & (lanes.step + 1 >= stored.complete[lanes.column])
     return last | at_newest | (lanes.position + 1 >= segment_length)
 
 
@@ -103,12 +105,16 @@ def advance(
     return Lanes(
         column=lanes.column,
         step=lanes.step + live,
-        position=jnp.where(live, jnp.where(closes, 0, lanes.position + 1), lanes.position),
+        position=jnp.where(
+            live, jnp.where(closes, 0, lanes.position + 1), lanes.position
+        ),
         waiting=lanes.waiting | (live & closes & is_stored),
     )
 
 
-def keys_of_rows(key: Key[Array, ""], shards: int, rows: int) -> Key[Array, "{shards} {rows}"]:
+def keys_of_rows(
+    key: Key[Array, ""], shards: int, rows: int
+) -> Key[Array, "{shards} {rows}"]:
     """Returns one key for each row, by its logical place and nothing else."""
     numbers = jnp.arange(shards * rows).reshape(shards, rows)
     return jax.vmap(jax.vmap(lambda number: jax.random.fold_in(key, number)))(numbers)

@@ -112,7 +112,9 @@ class HostFrames:
 
 def to_rows(tree: Any) -> Any:
     """Returns arrays [G, B, ...] as [G·B, ...]."""
-    return jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), tree)
+    return jax.tree.map(
+        lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), tree
+    )
 
 
 def to_shards(tree: Any, shards: int) -> Any:

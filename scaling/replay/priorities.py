@@ -29,9 +29,7 @@ def draw_uniform(
 
 def draw_proportional(
     key: Key[Array, ""], mass: Float[Array, "R T"], number: int
-) -> tuple[
-    Int[Array, " {number}"], Int[Array, " {number}"], Float[Array, " {number}"]
-]:
+) -> tuple[Int[Array, " {number}"], Int[Array, " {number}"], Float[Array, " {number}"]]:
     """Returns (row, slot, probability), drawn with P ∝ mass, with replacement.
 
     Row sums first, then within the row: no prefix sum is longer than a row, so

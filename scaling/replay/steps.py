@@ -1,8 +1,8 @@
 """Stored steps: what was done and what followed, in one ring for each environment.
 
 Of one shard: E rings (columns) of T slots. The step with absolute number t of a
-column lies at slot t mod T. `count` is the number of complete steps; the step
-`count` itself is *pending*: its observation is there, its outcome is not.
+column lies at slot t mod T. `complete` is the number of complete steps; the
+step of that number is *pending*: its observation is there, its outcome is not.
 
 The facts of a step (action, reward, discount, ...) are a few bytes and stay on the
 device for every environment. Only the frames, which are large, have two homes:
@@ -23,7 +23,7 @@ class Steps(NamedTuple):
     discount: Float[Array, "E T"]  # 0 on termination, else 1
     last: Bool[Array, "E T"]  # the episode ended with this step
     age: Int[Array, "E T"]  # steps since the episode's start
-    count: Int[Array, " E"]  # complete steps of each column
+    complete: Int[Array, " E"]  # number of complete steps of each column
 
 
 class Facts(NamedTuple):
@@ -44,7 +44,7 @@ def empty(environments: int, capacity: int) -> Steps:
         discount=jnp.zeros(shape),
         last=jnp.zeros(shape, bool),
         age=jnp.zeros(shape, jnp.int32),
-        count=jnp.zeros(environments, jnp.int32),
+        complete=jnp.zeros(environments, jnp.int32),
     )
 
 
@@ -53,8 +53,8 @@ def append(steps: Steps, facts: Facts, live: Bool[Array, " E"]) -> Steps:
     environments, capacity = steps.action.shape
     column = jnp.arange(environments)
     # A slot beyond the ring is dropped, so rows that are not live write nothing.
-    slot = jnp.where(live, steps.count % capacity, capacity)
-    next_slot = jnp.where(live, (steps.count + 1) % capacity, capacity)
+    slot = jnp.where(live, steps.complete % capacity, capacity)
+    next_slot = jnp.where(live, (steps.complete + 1) % capacity, capacity)
     age = jnp.where(facts.last, 0, steps.age[column, slot] + 1)
 
     def write(ring: Array, value: Array) -> Array:
@@ -66,7 +66,7 @@ def append(steps: Steps, facts: Facts, live: Bool[Array, " E"]) -> Steps:
         discount=write(steps.discount, facts.discount),
         last=write(steps.last, facts.last),
         age=steps.age.at[column, next_slot].set(age, mode="drop"),
-        count=steps.count + live,
+        complete=steps.complete + live,
     )
 
 
@@ -112,4 +112,4 @@ def past_actions(
 
 def newest(steps: Steps, number: int) -> tuple[Int[Array, " E"], Int[Array, " E"]]:
     """Returns [first, stop) of the newest `number` complete steps of each column."""
-    return jnp.maximum(steps.count - number, 0), steps.count
+    return jnp.maximum(steps.complete - number, 0), steps.complete

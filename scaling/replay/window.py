@@ -108,7 +108,9 @@ def sampleable(window: Window, window_from: Int[Array, ""]) -> Range:
     def halve(_, bounds):
         low, high = bounds
         middle = (low + high) // 2
-        old = (window.entries.call[lane, middle % capacity] < window_from) & (low < high)
+        old = (window.entries.call[lane, middle % capacity] < window_from) & (
+            low < high
+        )
         return jnp.where(old, middle + 1, low), jnp.where(old, high, middle)
 
     oldest = jnp.maximum(window.cursor - capacity, 0)

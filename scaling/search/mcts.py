@@ -137,10 +137,11 @@ def _gumbel(params, root, key, expand, settings, scale) -> mctx.PolicyOutput:
 
 def _searched(output: mctx.PolicyOutput) -> types.Searched:
     """Returns the result of a batch of one without its batch axis."""
-    weights = output.action_weights[0]
+    first = jax.tree.map(lambda x: x[0], output)
+    weights = first.action_weights
     return types.Searched(
-        action=output.action[0],
-        best_action=jnp.argmax(weights).astype(output.action.dtype),
+        action=first.action,
+        best_action=jnp.argmax(weights).astype(first.action.dtype),
         policy=weights,
-        value=output.search_tree.node_values[0, 0],
+        value=first.search_tree.node_values[first.search_tree.ROOT_INDEX],
     )

@@ -55,7 +55,5 @@ def test_cross_entropy_equals_its_definition():
     logits, target = np.array([1.0, -2.0, 0.5]), np.array([0.2, 0.3, 0.5])
     log_probability = logits - math.log(sum(math.exp(x) for x in logits))
     expected = -sum(t * p for t, p in zip(target, log_probability, strict=True))
-    actual = value_transform.cross_entropy(
-        jnp.float32(logits), jnp.float32(target)
-    )
+    actual = value_transform.cross_entropy(jnp.float32(logits), jnp.float32(target))
     np.testing.assert_allclose(actual, expected, rtol=1e-6)

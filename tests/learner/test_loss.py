@@ -89,9 +89,9 @@ def loss_by_definition(params, batch, settings):
 
 def test_loss_equals_its_definition():
     params, batch = params_of(), batch_of()
-    actual, _ = jax.jit(
-        lambda p, b: loss.loss(p, b, MODEL, SETTINGS.learner)
-    )(params, batch)
+    actual, _ = jax.jit(lambda p, b: loss.loss(p, b, MODEL, SETTINGS.learner))(
+        params, batch
+    )
     expected = loss_by_definition(params, batch, SETTINGS.learner)
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
@@ -117,9 +117,7 @@ def test_a_weight_decays_in_the_papers_scale():
     settings = config.Learner(weight_decay=1e-4, learning_rate=1e-2)
     params = {"w": jnp.array([2.0])}
     optimiser = update.make_optimiser(settings)
-    direction, _ = optimiser.update(
-        {"w": jnp.zeros(1)}, optimiser.init(params), params
-    )
+    direction, _ = optimiser.update({"w": jnp.zeros(1)}, optimiser.init(params), params)
     rate = update.learning_rate(settings, jnp.zeros(()))
     np.testing.assert_allclose(rate * direction["w"], 2.0 * 1e-4, rtol=1e-6)
 

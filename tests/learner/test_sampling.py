@@ -92,7 +92,9 @@ def test_samples_are_closed_entries_with_the_targets_of_their_definition():
             assert float(goal.value_mask[k]) == (inside or terminates)
             if inside:
                 expected = value_target(segment, index + k, learner)
-                np.testing.assert_allclose(goal.value[k], expected, rtol=1e-4, atol=1e-5)
+                np.testing.assert_allclose(
+                    goal.value[k], expected, rtol=1e-4, atol=1e-5
+                )
                 np.testing.assert_array_equal(goal.policy[k], segment[index + k].policy)
             elif terminates:
                 assert float(goal.value[k]) == 0

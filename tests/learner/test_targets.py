@@ -9,8 +9,7 @@ from scaling.learner import targets
 
 
 def value_targets_by_definition(reward, discount, value, valid, unroll, n):
-    """z_k by walking forward from k until n rewards, the segment's end or its
-    termination."""
+    """z_k, walking forward from k to n rewards, the segment's end or termination."""
     last = int(valid.sum()) - 1
     expected = np.zeros(unroll + 1)
     for k in range(unroll + 1):

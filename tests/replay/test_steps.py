@@ -48,12 +48,12 @@ def test_the_ring_gives_back_the_newest_steps(lasts, seed):
         )
         stored = append(stored, facts, live)
         frame = 101.0 + number
-        images = append_frame(images, jnp.full((1, 1), frame), stored.count, live)
+        images = append_frame(images, jnp.full((1, 1), frame), stored.complete, live)
         start = number + 1 if last else history[number]["start"]
         history.append({"frame": frame, "start": start})
 
     count = len(lasts)
-    assert int(stored.count[0]) == count
+    assert int(stored.complete[0]) == count
     # What lies a whole stack before the oldest slot still has all of its frames.
     for step in range(max(0, count - CAPACITY + DEPTH), count + 1):
         at = (jnp.array([0]), jnp.array([step]))
@@ -77,7 +77,7 @@ def test_rows_that_are_not_live_write_nothing():
         jnp.array([1, 2]), jnp.array([1.0, 2.0]), jnp.ones(2), jnp.zeros(2, bool)
     )
     after = steps.append(stored, facts, jnp.array([True, False]))
-    np.testing.assert_array_equal(after.count, [1, 0])
+    np.testing.assert_array_equal(after.complete, [1, 0])
     np.testing.assert_array_equal(after.action[1], 0)
     np.testing.assert_array_equal(after.age[1], 0)
 

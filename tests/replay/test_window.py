@@ -44,7 +44,9 @@ def fill(calls):
     position, segment = [0, 0], [0, 0]
     for call, (live_0, live_1, close_0, close_1) in enumerate(calls):
         live, closes = (live_0, live_1), (close_0, close_1)
-        made = append(made, entry_at(call, position), jnp.array(live), jnp.array(closes))
+        made = append(
+            made, entry_at(call, position), jnp.array(live), jnp.array(closes)
+        )
         for lane in range(2):
             if live[lane]:
                 lanes[lane].append([call, segment[lane], True])
@@ -64,9 +66,7 @@ def test_closed_recent_entries_are_sampleable_and_nothing_else(calls, window_fro
         eligible = [
             index
             for index, (call, _, is_open) in enumerate(expected)
-            if not is_open
-            and call >= window_from
-            and index >= len(expected) - CAPACITY
+            if not is_open and call >= window_from and index >= len(expected) - CAPACITY
         ]
         first, stop = int(entries.first[lane]), int(entries.stop[lane])
         assert list(range(first, stop)) == eligible

@@ -84,7 +84,7 @@ def test_a_row_depends_on_its_own_key_only(policy):
     history = types.History(jnp.zeros((6, 1, 1)), jnp.zeros((6, 0), jnp.int32))
     together = search({}, history, keys, jnp.ones(()))
     for first in (0, 3):
-        part = jax.tree.map(lambda x: x[first : first + 3], history)
+        part = jax.tree.map(lambda x, start=first: x[start : start + 3], history)
         apart = search({}, part, keys[first : first + 3], jnp.ones(()))
         np.testing.assert_array_equal(together.action[first : first + 3], apart.action)
         np.testing.assert_array_equal(together.policy[first : first + 3], apart.policy)

@@ -1,0 +1,33 @@
+# The commands of the README; each sets up what it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: study test test-slow lint clean
+
+study: .venv/study
+	$(BIN)/python launch/sweep.py --preset demo
+	$(BIN)/python analysis/fit_scaling.py
+
+test: .venv/test
+	$(BIN)/pytest -n auto -m "not slow"
+
+test-slow: .venv/test
+	$(BIN)/pytest -n auto -m slow -rs
+
+lint: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+clean:
+	rm -rf .venv results
+
+# A stamp file a group of packages: made again when what it depends on changes.
+.venv/study: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/test: .venv/study
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
