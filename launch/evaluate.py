@@ -24,7 +24,7 @@ class Evaluate:
     episodes: int | None = None
     """Whole episodes, every one counted (default: as many as in the run)."""
     video: pathlib.Path | None = None
-    """File for a video of the first episode."""
+    """File for a video of the first episode: .gif, .webp or .png (an animation)."""
 
 
 def check_run(directory: pathlib.Path) -> None:
@@ -63,7 +63,12 @@ def evaluate(argv: Sequence[str]) -> int:
         f"{result['eval_episodes']} episodes)"
     )
     if flags.video is not None:
-        console.print(f"Video: {flags.video}", soft_wrap=True, markup=False)
+        console.print(
+            f"Video: {flags.video} (episode 1 of {result['eval_episodes']}: return "
+            f"{result['video_return']:,.1f} in {result['video_steps']:,} steps)",
+            soft_wrap=True,
+            markup=False,
+        )
     return 0
 
 
@@ -73,8 +78,7 @@ def _evaluate(flags: Evaluate) -> dict[str, Any]:
     sharding.start()
     from scaling import run
 
-    video: dict[str, Any] = {} if flags.video is None else {"video": flags.video}
-    return run.evaluate_again(flags.run, flags.episodes, **video)
+    return run.evaluate_again(flags.run, flags.episodes, flags.video)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Scores of a network: whole episodes, every one counted, no noise at the root."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -63,11 +64,41 @@ def on_device(
 
     One compiled loop plays up to `lanes` episodes until all of them have ended.
     """
+    moves = moves_on_device(env, policy, protocol)
 
     @jax.jit
     def play(params: types.Params, keys: Key[Array, " B"], counted: Array) -> Array:
+        step = functools.partial(moves.step, params, keys)
+        start = moves.begin(keys, counted)
+        return jax.lax.while_loop(lambda p: ~p.ended.all(), step, start).total
+
+    def evaluate(
+        params: types.Params, seed: int, episodes: int
+    ) -> Float[np.ndarray, " n"]:
+        returns = [
+            np.asarray(play(params, *rows_of(seed, first, lanes, episodes)))
+            for first in range(0, episodes, lanes)
+        ]
+        return np.concatenate(returns)[:episodes]
+
+    return evaluate
+
+
+class Moves(NamedTuple):
+    """What B episodes on the device are made of, before `jit`."""
+
+    begin: Callable[..., Playing]  # (keys [B], counted [B] bool)
+    step: Callable[..., Playing]  # (params, keys [B], playing)
+
+
+def moves_on_device(
+    env: interface.DeviceEnvironment, policy: Policy, protocol: config.Protocol
+) -> Moves:
+    """Returns how evaluation episodes begin, and how they go on by one step."""
+
+    def begin(keys: Key[Array, " B"], counted: Array) -> Playing:
         env_state, observation = env.reset(keys)
-        start = Playing(
+        return Playing(
             env_state,
             act.begin(observation, protocol),
             jnp.zeros(keys.shape[0]),
@@ -75,32 +106,29 @@ def on_device(
             jnp.zeros((), jnp.int32),
         )
 
-        def step(playing: Playing) -> Playing:
-            fold = jax.vmap(jax.random.fold_in, in_axes=(0, None))
-            # Reset and step keys of the environment are its own; ours are apart.
-            action = policy(params, playing.history, fold(fold(keys, 1), playing.step))
-            env_state, moved = env.step(playing.env_state, action)
-            return Playing(
-                env_state,
-                act.follow(playing.history, action, moved.observation),
-                playing.total + jnp.where(playing.ended, 0.0, moved.reward),
-                playing.ended | moved.terminated | moved.truncated,
-                playing.step + 1,
-            )
+    def step(params: types.Params, keys: Key[Array, " B"], playing: Playing) -> Playing:
+        fold = jax.vmap(jax.random.fold_in, in_axes=(0, None))
+        # Reset and step keys of the environment are its own; ours are apart.
+        action = policy(params, playing.history, fold(fold(keys, 1), playing.step))
+        env_state, moved = env.step(playing.env_state, action)
+        return Playing(
+            env_state,
+            act.follow(playing.history, action, moved.observation),
+            playing.total + jnp.where(playing.ended, 0.0, moved.reward),
+            playing.ended | moved.terminated | moved.truncated,
+            playing.step + 1,
+        )
 
-        return jax.lax.while_loop(lambda p: ~p.ended.all(), step, start).total
+    return Moves(begin, step)
 
-    def evaluate(
-        params: types.Params, seed: int, episodes: int
-    ) -> Float[np.ndarray, " n"]:
-        key, returns = jax.random.key(seed), []
-        for first in range(0, episodes, lanes):
-            number = jnp.arange(first, first + lanes)
-            keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(number)
-            returns.append(np.asarray(play(params, keys, number < episodes)))
-        return np.concatenate(returns)[:episodes]
 
-    return evaluate
+def rows_of(
+    seed: int, first: int, lanes: int, episodes: int
+) -> tuple[Key[Array, " B"], Array]:
+    """Returns keys of `lanes` episodes from `first` on, and which of them count."""
+    key, number = jax.random.key(seed), jnp.arange(first, first + lanes)
+    keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(number)
+    return keys, number < episodes
 
 
 def on_host(
@@ -112,51 +140,87 @@ def on_host(
     is counted, so long episodes are not under-represented.
     """
 
-    @jax.jit
-    def choose(params, history, key, number, step):
-        fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
-        keys = jax.vmap(jax.random.fold_in)(fold(key, number), step)
-        return policy(params, history, keys)
-
-    follow = jax.jit(act.follow)
-    restart = jax.jit(_restart)
-
     def evaluate(
         params: types.Params, seed: int, episodes: int
     ) -> Float[np.ndarray, " n"]:
-        rows = min(env.size, episodes)
-        every = list(range(rows))
-        number = np.arange(rows)  # the episode each row plays
-        step = np.zeros(rows, np.int32)
-        seeds = [autoreset.episode_seed(seed, 0, n) for n in every]
-        history = act.begin(env.reset(every, seeds), protocol)
-        key, returns = jax.random.key(seed), np.zeros(episodes)
-        active = np.ones(rows, bool)
-        while active.any():
-            action = np.asarray(choose(params, history, key, number, step))
-            live = [int(row) for row in np.flatnonzero(active)]
-            moved = env.step(live, action[live])
-            observation = np.array(history.observations[:, -1])
-            observation[live] = moved.observation
-            history = follow(history, action, observation)
-            returns[number[live]] += moved.reward
-            step[live] += 1
-            ended = np.zeros(rows, bool)
-            ended[live] = moved.terminated | moved.truncated
-            for row in np.flatnonzero(ended):
-                following = number.max() + 1
-                active[row] = following < episodes
-                if active[row]:
-                    number[row], step[row] = following, 0
-                    seeds = [autoreset.episode_seed(seed, 0, int(following))]
-                    observation[row] = env.reset([int(row)], seeds)[0]
-            history = restart(history, ended, observation)
+        returns = np.zeros(episodes)
+        for turn in turns_on_host(env, policy, protocol, params, seed, episodes):
+            returns[turn.number] += turn.reward
         return returns
 
     return evaluate
 
 
-def _restart(history: types.History, ended: Array, observation: Array) -> types.History:
+class Turn(NamedTuple):
+    """One step of the rows under way; those that ended have not begun again.
+
+    The first one is the beginning: no reward, nothing ended.
+    """
+
+    number: np.ndarray  # [rows] the episodes
+    observation: np.ndarray  # [rows, ...]
+    reward: np.ndarray  # [rows]
+    ended: np.ndarray  # [rows] bool
+
+
+def turns_on_host(
+    env: interface.HostEnvironment,
+    policy: Policy,
+    protocol: config.Protocol,
+    params: types.Params,
+    seed: int,
+    episodes: int,
+) -> Iterator[Turn]:
+    """Plays `episodes` whole episodes; yields after the beginning and each step."""
+    rows = min(env.size, episodes)
+    every = list(range(rows))
+    number = np.arange(rows)  # the episode each row plays
+    step = np.zeros(rows, np.int32)
+    first = env.reset(every, [autoreset.episode_seed(seed, 0, n) for n in every])
+    yield Turn(number.copy(), first, np.zeros(rows), np.zeros(rows, bool))
+    history, key = act.begin(first, protocol), jax.random.key(seed)
+    active = np.ones(rows, bool)
+    while active.any():
+        action = np.asarray(_choose(policy, params, history, key, number, step))
+        live = np.flatnonzero(active)
+        moved = env.step(live.tolist(), action[live])
+        ended = np.zeros(rows, bool)
+        ended[live] = moved.terminated | moved.truncated
+        yield Turn(number[live], moved.observation, moved.reward, ended[live])
+        observation = np.array(history.observations[:, -1])
+        observation[live] = moved.observation
+        history = _follow(history, jnp.asarray(action), jnp.asarray(observation))
+        step[live] += 1
+        for row in np.flatnonzero(ended).tolist():
+            following = int(number.max()) + 1
+            active[row] = following < episodes
+            if active[row]:
+                number[row], step[row] = following, 0
+                seeds = [autoreset.episode_seed(seed, 0, following)]
+                observation[row] = env.reset([row], seeds)[0]
+        history = _restart(history, ended, observation)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _choose(
+    policy: Policy,
+    params: types.Params,
+    history: types.History,
+    key: Any,
+    number: Any,
+    step: Any,
+) -> Array:
+    """Returns the actions of step `step` [B] of the episodes `number` [B]."""
+    fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
+    keys = jax.vmap(jax.random.fold_in)(fold(key, number), step)
+    return policy(params, history, keys)
+
+
+_follow = jax.jit(act.follow)
+
+
+@jax.jit
+def _restart(history: types.History, ended: Any, observation: Any) -> types.History:
     """Returns the histories with those of ended rows begun anew."""
     observations, actions = history
     mask = ended.reshape(-1, *(1,) * (observations.ndim - 1))

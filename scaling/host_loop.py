@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaling import accounting, config, evaluate, iteration, types
+from scaling import accounting, config, evaluate, iteration, types, video
 from scaling.agent import model as models
-from scaling.envs import autoreset, registry
+from scaling.envs import autoreset, interface, registry
 from scaling.learner import update
 from scaling.replay import frames as frame_store
 from scaling.replay import steps
@@ -285,14 +285,26 @@ def _in_order(
     return jax.tree.map(lambda *parts: jnp.concatenate(parts)[order], *found)
 
 
-@functools.lru_cache(maxsize=2)
 def evaluation(settings: config.Settings) -> tuple[evaluate.Evaluate, types.EnvSpec]:
-    """Returns the function that plays evaluation episodes, and the specification.
+    """Returns the function that plays evaluation episodes, and the specification."""
+    env, policy = _player(settings)
+    return evaluate.on_host(env, policy, settings.protocol), env.spec
+
+
+def first_episode(settings: config.Settings) -> video.Watch:
+    """Returns the function that plays the first episode of an evaluation again."""
+    env, policy = _player(settings)
+    return video.on_host(env, policy, settings.protocol)
+
+
+@functools.lru_cache(maxsize=2)
+def _player(
+    settings: config.Settings,
+) -> tuple[interface.HostEnvironment, evaluate.Policy]:
+    """Returns the environments and the policy that is evaluated in them.
 
     The environments are kept for the next evaluation: starting one takes long.
     """
     rows = min(settings.evaluation.episodes, evaluate.LANES)
     env = registry.make_host(settings.env, settings.protocol, rows)
-    model = models.make_model(env.spec, settings)
-    policy = evaluate.greedy_policy(model, settings)
-    return evaluate.on_host(env, policy, settings.protocol), env.spec
+    return env, evaluate.greedy_policy(models.make_model(env.spec, settings), settings)

@@ -15,6 +15,7 @@ from scaling import (
     host_loop,
     iteration,
     types,
+    video,
 )
 from scaling.agent import model as models
 from scaling.envs import registry
@@ -61,12 +62,30 @@ def evaluation(settings: config.Settings) -> tuple[evaluate.Evaluate, types.EnvS
     return host_loop.evaluation(settings)
 
 
+def first_episode(settings: config.Settings) -> video.Watch:
+    """Returns the function that plays the first episode of an evaluation again."""
+    if not registry.is_device(settings.env):
+        return host_loop.first_episode(settings)
+    env, policy = _device_player(settings)
+    return video.on_device(env, policy, settings.protocol, _lanes(settings))
+
+
 @functools.lru_cache(maxsize=8)
 def _device_evaluation(settings: config.Settings) -> tuple[Any, evaluate.Evaluate]:
+    env, policy = _device_player(settings)
+    return env, evaluate.on_device(env, policy, settings.protocol, _lanes(settings))
+
+
+@functools.lru_cache(maxsize=8)
+def _device_player(settings: config.Settings) -> tuple[Any, evaluate.Policy]:
+    """Returns the environment and the policy that is evaluated in it."""
     env = registry.make_device(settings.env, settings.protocol)
-    policy = evaluate.greedy_policy(models.make_model(env.spec, settings), settings)
-    lanes = min(settings.evaluation.episodes, evaluate.LANES)
-    return env, evaluate.on_device(env, policy, settings.protocol, lanes)
+    model = models.make_model(env.spec, settings)
+    return env, evaluate.greedy_policy(model, settings)
+
+
+def _lanes(settings: config.Settings) -> int:
+    return min(settings.evaluation.episodes, evaluate.LANES)
 
 
 @functools.lru_cache(maxsize=8)

@@ -26,6 +26,7 @@ from scaling import (
     loops,
     results,
     sharding,
+    video,
 )
 from scaling.agent import model as models
 from scaling.envs import registry
@@ -105,24 +106,35 @@ def run(
 
 
 def evaluate_again(
-    directory: pathlib.Path, episodes: int | None = None
+    directory: pathlib.Path,
+    episodes: int | None = None,
+    video_file: pathlib.Path | None = None,
 ) -> dict[str, Any]:
     """Returns the score columns, and the returns, of a finished run, played again.
 
     Args:
       directory: of the run.
       episodes: how many; None: as many as the study's settings say.
+      video_file: where a video of the first episode goes; None: nowhere.
 
     Raises:
-      ValueError: if the run has not finished.
+      ValueError: if the run has not finished, or there can be no such video.
     """
+    if video_file is not None:
+        video.check(video_file)
     settings, cell = config.load_config(directory)
     play, spec = loops.evaluation(settings)
     shape = jax.eval_shape(models.make_model(spec, settings).init, jax.random.key(0))
     params = checkpoint.load_params(directory, shape)
-    number = episodes or settings.evaluation.episodes
-    returns = play(params, evaluation_seed(cell.seed), number)
-    return {**evaluate.summary(returns), "returns": returns.tolist()}
+    number, seed = episodes or settings.evaluation.episodes, evaluation_seed(cell.seed)
+    filmed = {}
+    if video_file is not None:
+        watch = loops.first_episode(settings)
+        film = video.film(watch(params, seed, number), spec)
+        video.write(video_file, film.pictures)
+        filmed = {"video_return": film.total, "video_steps": len(film.pictures) - 1}
+    returns = play(params, seed, number)
+    return {**evaluate.summary(returns), "returns": returns.tolist(), **filmed}
 
 
 def evaluation_seed(seed: int) -> int:

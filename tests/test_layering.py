@@ -13,7 +13,7 @@ LAYERS = [
     {"scaling.reanalyse"},
     {"scaling.learner"},
     {"scaling.evaluate"},
-    {"scaling.iteration"},
+    {"scaling.iteration", "scaling.video"},
     {"scaling.device_loop", "scaling.host_loop"},
     {"scaling.loops"},
     {"scaling.run"},

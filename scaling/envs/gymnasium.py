@@ -55,6 +55,16 @@ class GymnasiumEnvironment:
             truncated=np.array(truncated, np.bool_),
         )
 
+    def render(self, row: int) -> np.ndarray | None:
+        """Returns the environment's own picture of a row; None of an image.
+
+        Raises:
+          ValueError: if it draws none, or if what it draws with is not installed.
+        """
+        if self.spec.observation_scale != 1:
+            return None
+        return _draw(self.spec.name, self._envs[row])
+
     def close(self) -> None:
         """Closes every environment."""
         for env in self._envs:
@@ -81,6 +91,26 @@ class GymnasiumEnvironment:
 
     def _array(self, observation: Any) -> np.ndarray:
         return np.asarray(observation, self.spec.observation_dtype)
+
+
+def _draw(name: str, env: Any) -> np.ndarray:
+    """Returns the picture that gymnasium's own environment draws of itself."""
+    from gymnasium import error
+
+    if "rgb_array" not in env.metadata.get("render_modes", ()):
+        raise ValueError(
+            f"There is no video of {name}: its observations are vectors, and it has no "
+            "render mode rgb_array."
+        )
+    # Set when it is needed: `make` would have it chosen for every run.
+    env.unwrapped.render_mode = "rgb_array"
+    try:
+        return np.asarray(env.render(), np.uint8)
+    except (error.DependencyNotInstalled, ImportError):
+        raise ValueError(
+            f"A video of {name} needs pygame, which is not installed; run: "
+            "pip install pygame."
+        ) from None
 
 
 def _spec(name: str, env: Any) -> tuple[types.EnvSpec, int]:

@@ -7,6 +7,9 @@ itself: `scaling.envs.autoreset` does, at the same step, for both kinds.
 
 Rewards are raw. `terminated` is the end of the task; `truncated` is a time limit
 or anything else after which the value should still be bootstrapped.
+
+For videos an environment may have `render(state, row)`, on the host `render(row)`: a
+picture [height, width, 3] uint8, or None where the observation is picture enough.
 """
 
 from collections.abc import Sequence

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from scaling import config, types
-from scaling.envs import boards, interface
+from scaling.envs import boards, interface, pictures
 
 NO_ACTION = -1  # `previous` before an episode's first action
 
@@ -52,6 +53,9 @@ class JumanjiEnvironment:
         self._random_start = protocol.random_start
         self._execute = _execution(protocol.sticky or 0.0)
         self._read = _reader(name, protocol)
+        self._board = (
+            jax.jit(boards.PLANES[name].planes) if name in boards.PLANES else None
+        )
         self._dtypes = _state_dtypes(self._game)
         observation = jax.eval_shape(self._begin, jax.random.key(0))[1]
         self.spec = types.EnvSpec(
@@ -72,6 +76,16 @@ class JumanjiEnvironment:
     ) -> tuple[State, interface.Transition]:
         """Returns the states and transitions after `action`."""
         return jax.vmap(self._advance)(state, action)
+
+    def render(self, state: State, row: int) -> pictures.Picture | None:
+        """Returns the whole board of a row, whatever the view; None without planes.
+
+        The states of these games have all the fields that their planes are made of.
+        """
+        if self._board is None:
+            return None
+        game = jax.tree.map(lambda leaf: leaf[row], state.game)
+        return pictures.board(np.asarray(self._board(game)))
 
     def _begin(self, key: Any) -> tuple[State, Array]:
         """Returns one row's first state and observation."""

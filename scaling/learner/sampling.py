@@ -13,8 +13,9 @@ from scaling.replay import window as windows
 
 
 class Samples(NamedTuple):
-    """B drawn windows of a shard, T = K + n + 1 positions from the root on;
-    U = K + 1 of them are unrolled.
+    """B drawn windows of a shard.
+
+    T = K + n + 1 positions from the root on, of which U = K + 1 are unrolled.
     """
 
     column: Int[Array, " B"]  # where the root lies in the shard's steps

@@ -1,6 +1,7 @@
 """One run in this process, and evaluating it again."""
 
 import json
+import pathlib
 import sys
 import types
 
@@ -71,9 +72,11 @@ def test_a_finished_run_is_evaluated_again(tmp_path, monkeypatch, capsys):
     directory = finished_run(tmp_path, status="ok", score=1.0)
     calls = []
 
-    def again(directory, episodes, **options):
-        calls.append((directory, episodes, options))
-        return {"score": 1234.5, "score_sd": 6.0, "eval_episodes": 7, "returns": []}
+    def again(*arguments):
+        calls.append(arguments)
+        film = {"video_return": 5.0, "video_steps": 9}
+        score = {"score": 1234.5, "score_sd": 6.0, "eval_episodes": 7}
+        return {**score, **film, "returns": []}
 
     fake_sharding = types.SimpleNamespace(start=lambda: None)
     fake_run = types.SimpleNamespace(evaluate_again=again)
@@ -82,8 +85,11 @@ def test_a_finished_run_is_evaluated_again(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("scaling.sharding", fake_sharding, raising=False)
     monkeypatch.setattr("scaling.run", fake_run, raising=False)
     assert evaluate.evaluate([str(directory), "--episodes", "7"]) == 0
-    assert calls == [(directory, 7, {})]
     assert "score 1,234.5 (sd 6.0 over 7 episodes)" in capsys.readouterr().out
+    assert evaluate.evaluate([str(directory), "--video", "a.gif"]) == 0
+    shown = "Video: a.gif (episode 1 of 7: return 5.0 in 9 steps)"
+    assert shown in capsys.readouterr().out
+    assert calls == [(directory, 7, None), (directory, None, pathlib.Path("a.gif"))]
 
 
 @pytest.mark.parametrize(
