@@ -7,8 +7,6 @@ a verdict, and writes fit.json, cells.csv and figures/score_vs_frames.png and .s
 
 import contextlib
 import dataclasses
-import json
-import math
 import pathlib
 import sys
 from collections.abc import Iterator
@@ -58,10 +56,11 @@ def output_directory(settings: Settings) -> pathlib.Path:
 
 def analyse_environment(runs: "pd.DataFrame") -> dict[str, Any]:
     """Returns design, judgements, comparisons and flags of one environment."""
-    from analysis import efficiency, inference, table
+    from analysis import efficiency, inference, lint, table
+    from analysis import verdict as verdicts
 
     curves = table.curves(runs)
-    judged = [inference.judge(curve) for curve in curves]
+    judged = [verdicts.judge(curve) for curve in curves]
     lines = [j.line for j in judged if j.curve.control is None and j.line]
     steps = runs["frames_per_step"].dropna().unique()
     return {
@@ -71,7 +70,7 @@ def analyse_environment(runs: "pd.DataFrame") -> dict[str, Any]:
         "statuses": runs["status"].value_counts().sort_index().to_dict(),
         "frames_per_step": float(steps[0]) if len(steps) == 1 else 1.0,
         "axis": _axis(runs),
-        "flags": table.lint(runs),
+        "flags": lint.lint(runs),
         "refusals": table.refusals(runs),
         "fits": judged,
         "equal_slopes": inference.equal_slopes(lines),
@@ -97,7 +96,7 @@ def status_2() -> Iterator[None]:
 
 def main(settings: Settings) -> None:
     """Reads, analyses, writes and prints."""
-    from analysis import efficiency, table
+    from analysis import efficiency, report, table
 
     with status_2():
         out = output_directory(settings)
@@ -105,11 +104,11 @@ def main(settings: Settings) -> None:
     parts = [part for _, part in runs.groupby("env")]
     found = [analyse_environment(part) for part in parts]
     cells = [efficiency.cells(part) for part in parts]
-    files = contents(found, cells, settings)
+    files = report.contents(found, cells, sources(settings))
     with status_2():
-        write(out, files)
+        report.write(out, files)
     for here, part in zip(found, cells, strict=True):
-        show(here, part)
+        report.show(here, part)
     print("\nwrote " + ", ".join(str(out / name) for name in files))
 
 

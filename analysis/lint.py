@@ -5,7 +5,7 @@ Nothing here is refused: a reader must know it before believing the numbers.
 
 # pandas says of most of its methods that they may return a Series or a DataFrame.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false
-# pyright: reportReturnType=false
+# pyright: reportOperatorIssue=false, reportReturnType=false
 
 from typing import NamedTuple
 

@@ -6,7 +6,7 @@ pyplot's global state and saved the same, byte for byte, from the same runs.
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -16,6 +16,7 @@ import seaborn as sns
 from matplotlib import ticker, transforms
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 from analysis import fit as fits
@@ -24,7 +25,7 @@ from analysis import table
 # Okabe & Ito 2008, "Color universal design", without black and yellow.
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 CONTROL_DASH = (0, (1, 1.2))
-MOST_DOTS = 2000  # more are rasterised inside the SVG
+MOST_DOTS = 2000  # of the figure; more are rasterised inside the SVG
 MOST_COLUMNS = 3
 MOST_TICKS = 6
 BEYOND_DECADES = 0.3  # of line drawn past the data
@@ -90,10 +91,23 @@ def score_against_frames(panels: Sequence[Panel]) -> Figure:
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes, panel in zip(grid, panels, strict=False):
             _draw_panel(axes, panel)
+        if _dots(panels) > MOST_DOTS:
+            _rasterise_dots(grid)
         for axes in grid[len(panels) :]:
             axes.set_axis_off()
         figure.supxlabel(_reading(panels), fontsize=8, color="#606060")
     return figure
+
+
+def _dots(panels: Sequence[Panel]) -> int:
+    return sum(drawn.curve.score.size for panel in panels for drawn in panel.curves)
+
+
+def _rasterise_dots(grid: Iterable[Axes]) -> None:
+    for axes in grid:
+        for collection in axes.collections:
+            if isinstance(collection, PathCollection):  # what a scatter plot makes
+                collection.set_rasterized(True)
 
 
 def _reading(panels: Sequence[Panel]) -> str:
@@ -151,7 +165,7 @@ def _draw_line(axes: Axes, drawn: DrawnCurve, colour: str) -> None:
 
 def _draw_runs(axes: Axes, curve: table.Curve, colour: str, shift: float) -> None:
     face, edge = (colour, "white") if curve.control is None else ("white", colour)
-    dots = sns.scatterplot(
+    sns.scatterplot(
         x=curve.frames * shift,
         y=curve.score,
         ax=axes,
@@ -161,8 +175,6 @@ def _draw_runs(axes: Axes, curve: table.Curve, colour: str, shift: float) -> Non
         s=30,
         zorder=3,
     )
-    for collection in dots.collections:
-        collection.set_rasterized(curve.score.size > MOST_DOTS)
     if curve.lost.size:
         foot = axes.get_xaxis_transform()
         y = np.full(curve.lost.size, 0.02)

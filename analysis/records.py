@@ -17,7 +17,6 @@ DIGITS = 10  # of numbers in the files; later ones differ between machines
 
 def fit_record(judged: verdicts.Judgement) -> dict[str, Any]:
     """Returns one element of `fits`: the verdict first, the checks beside it."""
-
     curve, line = judged.curve, judged.line
     bend, curved = judged.fitted.get("box-cox"), judged.fitted.get("quadratic")
     return {
@@ -47,7 +46,6 @@ def fit_record(judged: verdicts.Judgement) -> dict[str, Any]:
 
 def law_record(fit: fits.LawFit) -> dict[str, Any]:
     """Returns one element of `laws`: the fit and how well it extrapolates."""
-
     coefficients = fit.linear.coefficients
     return {
         "law": fit.law.name,

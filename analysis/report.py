@@ -12,6 +12,11 @@ from rich import console, table
 from analysis import plots, records, sentences
 from analysis import verdict as verdicts
 
+SLOPE_HEADS = ("fraction", "per decade", "95 % interval", "in seed sd", "λ interval")
+SLOPE_HEADS += ("runs", "lost", "budgets", "seeds", "verdict")
+CELL_HEADS = ("fraction", "frames", "runs", "lost", "mean", "median", "sd")
+CELL_HEADS += ("mean / f=0", "median / f=0", "median / control")
+
 
 def show(here: dict[str, Any], cells: pd.DataFrame) -> None:
     """Prints what was found in one environment."""
@@ -19,34 +24,21 @@ def show(here: dict[str, Any], cells: pd.DataFrame) -> None:
     out = console.Console(width=width, markup=False, highlight=False)
     counts = ", ".join(f"{n} {status}" for status, n in here["statuses"].items())
     out.print(f"\n{here['env']}: {here['design']} design, runs: {counts}")
-    for title, heads, rows in (
-        ("Slopes", SLOPE_HEADS, [_slope_row(judged) for judged in here["fits"]]),
-        ("Cells", CELL_HEADS, [_cell_row(row) for row in cells.to_dict("records")]),
-    ):
-        drawn = table.Table(title=title, title_justify="left", box=None, pad_edge=False)
-        for index, head in enumerate(heads):
-            drawn.add_column(head, justify="right" if index else "left")
-        for row in rows:
-            drawn.add_row(*row)
-        out.print(drawn, "")
-    sentences = [sentences.sentence(judged) for judged in here["fits"]]
-    sentences += [sentences.multiplier_sentence(found) for found in here["multipliers"]]
-    if here["equal_slopes"]:
-        sentences.append(
-            f"One slope for all fractions: p = {here['equal_slopes'].p:.2g}."
-        )
-    if here["refusals"]:
-        models = ", ".join(refusal.model for refusal in here["refusals"])
-        sentences.append(f"Refused ({models}): {here['refusals'][0].reason}.")
-    sentences += [f"Note: {flag.message}" for flag in here["flags"]]
-    for text in sentences:
+    slopes = [_slope_row(judged) for judged in here["fits"]]
+    means = [_cell_row(row) for row in cells.to_dict("records")]
+    out.print(_drawn("Slopes", SLOPE_HEADS, slopes), "")
+    out.print(_drawn("Cells", CELL_HEADS, means), "")
+    for text in sentences.conclusions(here):
         out.print(f"- {text}", soft_wrap=True)
 
 
-SLOPE_HEADS = ("fraction", "per decade", "95 % interval", "in seed sd", "λ interval")
-SLOPE_HEADS += ("runs", "lost", "budgets", "seeds", "verdict")
-CELL_HEADS = ("fraction", "frames", "runs", "lost", "mean", "median", "sd")
-CELL_HEADS += ("mean / f=0", "median / f=0", "median / control")
+def _drawn(title: str, heads: Sequence[str], rows: list[list[str]]) -> table.Table:
+    drawn = table.Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for index, head in enumerate(heads):
+        drawn.add_column(head, justify="right" if index else "left")
+    for row in rows:
+        drawn.add_row(*row)
+    return drawn
 
 
 def _slope_row(judged: verdicts.Judgement) -> list[str]:
@@ -74,14 +66,15 @@ def _cell_row(cell: dict[str, Any]) -> list[str]:
     )
     names = ("mean", "median", "sd", "mean_ratio_to_fraction_0")
     names += ("median_ratio_to_fraction_0", "median_ratio_to_control")
-    values = ["" if math.isnan(cell[name]) else sentences.number(cell[name]) for name in names]
+    values = [
+        "" if math.isnan(cell[name]) else sentences.number(cell[name]) for name in names
+    ]
     counts = (f"{cell['frames']:,.0f}", str(cell["runs"]), str(cell["not_ok"]))
     return [label, *counts, *values]
 
 
 def panel(here: dict[str, Any], cells: pd.DataFrame) -> plots.Panel:
     """Returns what the figure shows of one environment."""
-
     drawn = [plots.DrawnCurve(j.curve, j.line, _legend(j)) for j in here["fits"]]
     caption = {
         "factorial": "at equal frames, with 1/(1−f) times the search",
@@ -100,16 +93,17 @@ def _legend(judged: verdicts.Judgement) -> str:
 
 
 def contents(
-    found: list[dict[str, Any]], cells: list[pd.DataFrame], sources: Sequence[pathlib.Path]
+    found: list[dict[str, Any]],
+    cells: list[pd.DataFrame],
+    sources: Sequence[pathlib.Path],
 ) -> dict[str, bytes]:
     """Returns what to write, by name below the output directory."""
-
     pairs = zip(found, cells, strict=True)
     figure = plots.score_against_frames([panel(here, part) for here, part in pairs])
-    table = pd.concat(cells).to_csv(index=False, float_format=f"%.{records.DIGITS}g")
+    rows = pd.concat(cells).to_csv(index=False, float_format=f"%.{records.DIGITS}g")
     return {
         "fit.json": records.as_json(found, sources).encode(),
-        "cells.csv": table.encode(),
+        "cells.csv": rows.encode(),
         "figures/score_vs_frames.png": plots.saved(figure, "png"),
         "figures/score_vs_frames.svg": plots.saved(figure, "svg"),
     }

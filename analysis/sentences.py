@@ -1,6 +1,7 @@
 """What was found, in plain English with the numbers that it rests on."""
 
 import math
+from typing import Any
 
 from analysis import efficiency, inference, table
 from analysis import verdict as verdicts
@@ -42,6 +43,18 @@ CLAUSES = {
 }
 
 
+def conclusions(here: dict[str, Any]) -> list[str]:
+    """Returns all sentences on one environment: verdicts, comparisons, notes."""
+    said = [sentence(judged) for judged in here["fits"]]
+    said += [multiplier_sentence(found) for found in here["multipliers"]]
+    if here["equal_slopes"]:
+        said.append(f"One slope for all fractions: p = {here['equal_slopes'].p:.2g}.")
+    if here["refusals"]:
+        models = ", ".join(refusal.model for refusal in here["refusals"])
+        said.append(f"Refused ({models}): {here['refusals'][0].reason}.")
+    return said + [f"Note: {flag.message}" for flag in here["flags"]]
+
+
 def sentence(judged: verdicts.Judgement) -> str:
     """Returns the verdict in plain English, with the numbers it rests on."""
     where, line, slope = _where(judged.curve), judged.line, judged.slope
@@ -63,9 +76,7 @@ def sentence(judged: verdicts.Judgement) -> str:
     return f"{where} {_trend(judged, value, slope)}"
 
 
-def _trend(
-    judged: verdicts.Judgement, value: float, slope: inference.Interval
-) -> str:
+def _trend(judged: verdicts.Judgement, value: float, slope: inference.Interval) -> str:
     verb, ends = ("rises", slope) if value > 0 else ("falls", (-slope[1], -slope[0]))
     effect = effect_size(judged)
     deviations = f", {number(abs(effect))} seed standard deviations" if effect else ""
@@ -148,5 +159,3 @@ def factor(ratio: efficiency.Ratio) -> str:
         return "not identified (too little slope to divide by)"
     low, high = number(ratio.set.low), number(ratio.set.high)
     return f"×{number(ratio.value)} (95 % set {low} to {high})"
-
-

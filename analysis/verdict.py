@@ -111,5 +111,6 @@ def _slope(line: fits.LawFit | None) -> inference.Interval | None:
     if line is None:
         return None
     if np.ptp(line.score) == 0:
-        return inference.Interval(0.0, 0.0)  # not the rounding errors of a fit to a constant
+        # Not the rounding errors of a fit to a constant.
+        return inference.Interval(0.0, 0.0)
     return inference.coefficient_interval(line.linear, 1)

@@ -17,6 +17,7 @@ floor(i·(S - F)/T) stored rows are searched.
 
 import dataclasses
 import math
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -50,6 +51,8 @@ class Account:
     stored_slots: int
     shards: int
     window: int
+    window_share: Fraction
+    segment_length: int
     warm_up_calls: int
     learning_from: int  # the first call with an update
 
@@ -127,13 +130,21 @@ class Account:
         )
 
     def _window_from(self, call: Int64[np.ndarray, " c"]) -> Int64[np.ndarray, " c"]:
-        """Returns the oldest call such that no more than W searches follow it."""
+        """Returns the oldest call whose searches are in the window.
+
+        The window is the newest W searches, or the newest `window_share` of them
+        where that is less, but never less than the last 2 `segment_length` calls:
+        so a lane that was live in all of them has a closed segment in it.
+        """
         newest = self.searched_before(call)
-        low, high = np.zeros_like(call), call.copy()
+        share = self.window_share
+        size = np.minimum(self.window, newest * share.numerator // share.denominator)
+        low, high = np.zeros_like(call), np.maximum(call - 2 * self.segment_length, 0)
         while np.any(low < high):
             middle = (low + high) // 2
-            fits = newest - self.searched_before(middle) <= self.window
-            low, high = np.where(fits, low, middle + 1), np.where(fits, middle, high)
+            fits = newest - self.searched_before(middle) <= size
+            low = np.where(fits | (low >= high), low, middle + 1)
+            high = np.where(fits, np.minimum(middle, high), high)
         return low
 
 
@@ -212,6 +223,8 @@ def account_for(
         stored_slots=slots,
         shards=shards,
         window=settings.replay.window,
+        window_share=config.exact(settings.replay.window_share),
+        segment_length=settings.replay.segment_length,
         warm_up_calls=warm_up,
         learning_from=max(warm_up, settings.replay.segment_length),
     )

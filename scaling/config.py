@@ -116,6 +116,9 @@ class Replay:
     window: int = 25_000_000
     """W: the learner draws from this many most recent searched steps
     (P: 50 000 sub-sequences of 500)."""
+    window_share: float = 1.0
+    """Ours: the window is at most this share of the searches so far, so that runs
+    of all lengths forget at the same rate (P's window is 2.5 % of its searches)."""
     segment_length: int = 500
     """Most steps of a segment; its targets are all of one age (P: 500)."""
     warm_up: int = 125

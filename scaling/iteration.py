@@ -124,7 +124,9 @@ def layout_for(settings: config.Settings, account: accounting.Account) -> Layout
     )
     margin = replay.segment_length + protocol.stack + protocol.past_actions + 1
     all_steps = math.ceil(account.agent_steps / columns) + 1
-    lane_share = math.ceil(1.25 * window_steps / account.lanes)
+    lane_share = max(
+        math.ceil(1.25 * window_steps / account.lanes), 2 * replay.segment_length
+    )
     return Layout(
         shards=shards,
         environments=environments,

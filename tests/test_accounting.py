@@ -54,17 +54,19 @@ def by_counting(account: accounting.Account) -> list[tuple[int, int, int, int]]:
         steps_left -= fresh
         searched.append((fresh, rows))
     learned_on = sum(f + s for f, s in searched[account.learning_from :])
-    calls, update_carry, oldest, inside = [], 0, 0, 0
+    calls, update_carry, oldest, inside, so_far = [], 0, 0, 0, 0
     for call, (fresh, rows) in enumerate(searched):
-        while inside > account.window:
+        while inside > min(account.window, account.window_share * so_far):
             inside -= sum(searched[oldest])
             oldest += 1
         updates = 0
         if call >= account.learning_from:
             update_carry += account.updates * (fresh + rows)
             updates, update_carry = divmod(update_carry, learned_on)
-        calls.append((fresh, rows, updates, oldest))
+        two_segments_ago = max(0, call - 2 * account.segment_length)
+        calls.append((fresh, rows, updates, min(oldest, two_segments_ago)))
         inside += fresh + rows
+        so_far += fresh + rows
     return calls
 
 
@@ -124,21 +126,16 @@ def test_realised_fraction_is_the_requested_one_within_one_search(
     environments=st.integers(1, 24),
     shards=st.sampled_from([1, 2, 8]),
     max_lanes=st.integers(25, 400),
-    warm_up=st.integers(0, 9),
-    segment_length=st.integers(1, 20),
-    window=st.integers(1, 5000),
+    replay_warm_up=st.integers(0, 9),
+    replay_segment_length=st.integers(1, 20),
+    replay_window=st.integers(1, 5000),
+    replay_window_share=st.sampled_from([1.0, 0.3, 0.05]),
     ratio=st.floats(0.01, 4.0),
 )
 def test_any_schedule_equals_counting_call_by_call(
-    fraction, frames, per_step, ratio, warm_up, segment_length, window, **rest
+    fraction, frames, per_step, ratio, **settings
 ):
-    settings = settings_with(
-        samples_per_search=ratio,
-        replay_warm_up=warm_up,
-        replay_segment_length=segment_length,
-        replay_window=window,
-        **rest,
-    )
+    settings = settings_with(samples_per_search=ratio, **settings)
     try:
         account = account_of(fraction, frames, per_step, settings=settings)
     except ValueError as error:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import efficiency, fit_scaling, table
+from analysis import efficiency, fit_scaling, records, report, table
 from scaling import results
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -51,8 +51,8 @@ def analysed(folder: pathlib.Path, rows: pd.DataFrame) -> dict:
     settings = fit_scaling.Settings(table=(folder / "0.csv",))
     runs = table.read_tables(settings.table)
     here = fit_scaling.analyse_environment(runs)
-    fit_scaling.show(here, efficiency.cells(runs))
-    return json.loads(fit_scaling.as_json([here], settings))["environments"][0]
+    report.show(here, efficiency.cells(runs))
+    return json.loads(records.as_json([here], settings.table))["environments"][0]
 
 
 def test_a_known_study_is_recovered_and_written_whole(tmp_path, capsys):
@@ -138,12 +138,6 @@ def test_checkpoints_of_one_run_are_never_consistent(tmp_path):
     assert "checkpoints" in here["fits"][1]["sentence"]
 
 
-def test_every_reason_of_the_rule_has_its_clause():
-    source = (ROOT / "analysis" / "inference.py").read_text()
-    for reason in fit_scaling.CLAUSES:
-        assert f'"{reason}"' in source
-
-
 def test_a_falling_score_and_a_poor_bend_are_said_in_words(tmp_path, capsys):
     rows = study(budgets=6)
     rows["score"] = -50 * (rows["frames"] > 3e5) - 5 * (rows["frames"] > 2e4)
@@ -153,19 +147,6 @@ def test_a_falling_score_and_a_poor_bend_are_said_in_words(tmp_path, capsys):
     assert "the score falls with frames, by " in best["sentence"]
     assert "A steady bend does not fit either" in best["sentence"]
     assert "interval -" not in best["sentence"]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.12345, "0.123"),
-        (1234.5, "1,234"),
-        (math.inf, "∞"),
-        (1e12, "over 1,000,000,000"),
-    ],
-)
-def test_numbers_are_readable(value, text):
-    assert fit_scaling.number(value) == text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Tests and intervals equal their references; verdicts follow the rule."""
+"""Tests and intervals equal their references, and cover."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ import statsmodels.formula.api as smf
 from scipy import stats
 
 from analysis import fit, inference, laws, table
-from analysis.inference import Evidence, FTest, Interval
+from analysis import verdict as verdicts
 
 
 def noisy(budgets, seeds, shape, growth=1.0, seed=0):
@@ -26,101 +26,9 @@ def curve(frames, score, checkpoints=0):
     return table.Curve("0.95", 0.95, None, frames, score, np.zeros(0), checkpoints)
 
 
-SHAPES = {
-    "consistent": np.log10,
-    "saturating": lambda n: laws.box_cox(n, -1.5),
-    "accelerating": lambda n: laws.box_cox(n, 1.5),
-}
-
-
-@pytest.mark.parametrize("word", ["consistent", "saturating", "accelerating"])
-@pytest.mark.parametrize("growth", [1.0, 4.0])
-def test_most_synthetic_tables_get_the_right_verdict(word, growth):
-    words = [
-        inference.judge(curve(*noisy(6, 6, SHAPES[word], growth, seed))).verdict.word
-        for seed in range(12)
-    ]
-    assert words.count(word) >= 10, words
-
-
-def test_a_step_is_a_break():
-    frames, score = noisy(6, 6, np.log10)
-    budgets = np.unique(frames)
-    wave = 4.0 * np.isin(frames, budgets[[1, 4]])  # λ has no room for it
-    assert inference.judge(curve(frames, score + wave)).verdict.word == "break"
-
-
-def test_flat_scores_are_underpowered():
-    frames = np.repeat(np.geomspace(1e5, 1e7, 6), 6)
-    noise = np.random.default_rng(1).normal(size=36)
-    for score in (noise, np.full(36, 7.0), np.zeros(36)):
-        found = inference.judge(curve(frames, score)).verdict
-        assert found == ("underpowered", "the slope interval contains 0")
-
-
-@pytest.mark.parametrize(
-    ("budgets", "seeds", "reason"),
-    [
-        (1, 1, "no interval for the slope"),
-        (1, 5, "no interval for the slope"),
-        (2, 1, "no interval for the slope"),
-        (3, 3, "too few budgets to test the law"),
-        (4, 2, "too few budgets to test the law"),
-        (7, 1, "no replicates"),
-    ],
-)
-def test_too_small_studies_are_underpowered_for_a_reason(budgets, seeds, reason):
-    frames = np.repeat(np.geomspace(1e5, 1e7, budgets), seeds)
-    wiggle = np.resize([0.01, -0.02, 0.005, 0.0], frames.size)
-    found = inference.judge(curve(frames, np.log10(frames) + wiggle)).verdict
-    assert found == ("underpowered", reason)
-
-
-def test_no_runs_at_all_are_no_error():
-    assert inference.judge(curve(np.zeros(0), np.zeros(0))).line is None
-
-
-GOOD = Evidence(6, 30, Interval(1, 2), Interval(-0.2, 0.2), FTest(1, (4, 30), 0.5), 0)
-
-
-@pytest.mark.parametrize(
-    ("change", "word"),
-    [
-        ({}, "consistent"),
-        ({"slope": Interval(-1, 2), "exponent": Interval(1, 2)}, "underpowered"),
-        ({"slope": Interval(-2, -1)}, "consistent"),
-        ({"exponent": Interval(-np.inf, -0.1)}, "saturating"),
-        ({"exponent": Interval(0.1, np.inf)}, "accelerating"),
-        ({"line_lack_of_fit": FTest(9, (4, 30), 0.009)}, "break"),
-        ({"exponent": Interval(-0.5, 0.5)}, "underpowered"),
-        ({"replicates": 0}, "underpowered"),
-        ({"budgets": 4}, "underpowered"),
-        ({"exponent": None}, "underpowered"),
-        ({"checkpoints": 1}, "underpowered"),
-        ({"checkpoints": 1, "exponent": Interval(1, 2)}, "accelerating"),
-    ],
-)
-def test_the_rule_is_applied_in_its_order(change, word):
-    assert inference.verdict(GOOD._replace(**change)).word == word
-
-
-def test_verdict_and_shape_do_not_depend_on_units_or_order():
-    frames, score = noisy(6, 4, np.log10, 4.0, 5)
-    shuffle = np.random.default_rng(2).permutation(frames.size)
-    plain = inference.judge(curve(frames, score))
-    for other in (
-        inference.judge(curve(frames[shuffle], score[shuffle])),
-        inference.judge(curve(frames / 4, score * 1e5 - 3e6)),
-        inference.judge(curve(frames, score * 1e-7)),
-    ):
-        assert other.verdict == plain.verdict
-        assert plain.exponent is not None
-        assert other.exponent == pytest.approx(plain.exponent, abs=1e-5)
-
-
 def test_the_slope_interval_is_that_of_statsmodels():
     frames, score = noisy(5, 3, np.log10, 4.0)
-    judged = inference.judge(curve(frames, score))
+    judged = verdicts.judge(curve(frames, score))
     data = pd.DataFrame({"score": score, "x": np.log10(frames)})
     reference = smf.ols("score ~ x", data).fit(cov_type="HC3", use_t=True)
     assert judged.slope == pytest.approx(tuple(reference.conf_int().loc["x"]))
@@ -202,7 +110,7 @@ def test_intervals_cover_and_tests_keep_their_size(budgets, seeds, growth):
     draws, hits = 1000, np.zeros(4)
     for seed in range(draws):
         frames, score = noisy(budgets, seeds, np.log10, growth, seed)
-        judged = inference.judge(curve(frames, score))
+        judged = verdicts.judge(curve(frames, score))
         other = fit.fit_law(
             laws.LOG_LINEAR, *noisy(budgets, seeds, np.log10, growth, seed + draws)
         )

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import efficiency, inference, plots, table
+from analysis import efficiency, plots, table
+from analysis import verdict as verdicts
 
 
 def panel(lost=(), fractions=(0.0, 0.5, 0.95), budgets=3, seeds=3, steps=1.0):
@@ -25,7 +26,7 @@ def panel(lost=(), fractions=(0.0, 0.5, 0.95), budgets=3, seeds=3, steps=1.0):
     names = ["env", "fraction", "control", "data_frames", "score", "status"]
     runs = pd.DataFrame(rows, columns=pd.Index(names)).assign(curve_of="")
     curves = [c._replace(lost=np.array(lost)) for c in table.curves(runs)]
-    drawn = [plots.DrawnCurve(c, inference.judge(c).line, "a note") for c in curves]
+    drawn = [plots.DrawnCurve(c, verdicts.judge(c).line, "a note") for c in curves]
     cells = efficiency.cells(runs)
     return plots.Panel("game", tuple(drawn), cells, steps, "frames", "a caption")
 
@@ -97,3 +98,14 @@ def test_a_panel_whose_runs_are_all_lost_is_drawn():
     drawn = (plots.DrawnCurve(empty, None, "not fitted"),)
     figure = plots.score_against_frames([some._replace(curves=drawn)])
     assert plots.saved(figure, "png")
+
+
+@pytest.mark.parametrize(("most", "rasterised"), [(53, True), (54, False)])
+def test_dots_are_rasterised_by_their_number_in_the_whole_figure(
+    monkeypatch, most, rasterised
+):
+    monkeypatch.setattr(plots, "MOST_DOTS", most)
+    figure = plots.score_against_frames([panel()] * 2)  # 27 dots each
+    text = plots.saved(figure, "svg").decode()
+    assert ("<image" in text) == rasterised
+    assert "0.95:  a note" in text

@@ -1,10 +1,10 @@
-"""Tables are read whole, refused with the row and the fix, and flagged."""
+"""Tables are read whole, or refused with the row and the fix."""
 
 import pathlib
 
 import pytest
 
-from analysis import table
+from analysis import lint, table
 
 HEADER = "frames,fraction,seed,score"
 GRID = [
@@ -79,7 +79,7 @@ def test_lost_runs_are_counted_and_left_out(tmp_path):
     half = table.curves(runs)[1]
     assert half.score.size == 4
     assert half.lost.tolist() == [100, 100]
-    assert {flag.code for flag in table.lint(runs)} == {"not_ok"}
+    assert {flag.code for flag in lint.lint(runs)} == {"not_ok"}
 
 
 @pytest.mark.parametrize(
@@ -106,55 +106,3 @@ def test_a_path_refuses_slopes_per_fraction_by_name(tmp_path):
     assert "data multiplier" in models
     (curve,) = table.curves(runs)
     assert (curve.label, curve.fraction) == ("path", None)
-
-
-@pytest.mark.parametrize(
-    ("code", "column", "value"),
-    [
-        ("checkpoints", "curve_of", "run-1"),
-        ("best_checkpoint", "score_kind", "best"),
-        ("near_deterministic", "score_sd", "0.001"),
-        ("frames_or_steps", "agent_steps", "25"),
-    ],
-)
-def test_doubtful_columns_are_flagged(tmp_path, code, column, value):
-    runs = read(tmp_path, f"{HEADER},{column}", *(f"{row},{value}" for row in GRID))
-    (flag,) = table.lint(runs)
-    assert flag.code == code
-    assert len(flag.rows) == len(GRID)
-    assert "and 7 more" in flag.message
-
-
-@pytest.mark.parametrize(
-    ("code", "header", "rows"),
-    [
-        ("uneven_cells", HEADER, GRID[1:]),
-        ("equal_seeds", HEADER, [*GRID[:-1], GRID[-2].replace(",0,", ",1,")]),
-        (
-            "mixed_studies",
-            HEADER + ",study",
-            [f"{r},{'b' * (r == GRID[0])}" for r in GRID],
-        ),
-        (
-            "score_bound",
-            HEADER,
-            [f"{n},0,{s},{min(n + s, 900)}" for n in (100, 800, 900) for s in range(3)],
-        ),
-        (
-            "episodes_as_seeds",
-            HEADER + ",eval_episodes",
-            [f"100,0,{s},{s * 1.5},1" for s in range(30)],
-        ),
-        (
-            "atari_frame_skip",
-            HEADER + ",env,agent_steps",
-            [f"{row},atari:Pong,{row.split(',')[0]}" for row in GRID],
-        ),
-    ],
-)
-def test_doubtful_grids_are_flagged(tmp_path, code, header, rows):
-    assert code in {flag.code for flag in table.lint(read(tmp_path, header, *rows))}
-
-
-def test_a_clean_table_has_no_flag(tmp_path):
-    assert table.lint(read(tmp_path, HEADER, *GRID)) == []
