@@ -96,8 +96,11 @@ def moves_on_device(
 ) -> Moves:
     """Returns how evaluation episodes begin, and how they go on by one step."""
 
+    fold = jax.vmap(jax.random.fold_in, in_axes=(0, None))
+
+    # An episode's key is the parent of two: the environment's and the policy's.
     def begin(keys: Key[Array, " B"], counted: Array) -> Playing:
-        env_state, observation = env.reset(keys)
+        env_state, observation = env.reset(fold(keys, 0))
         return Playing(
             env_state,
             act.begin(observation, protocol),
@@ -107,8 +110,6 @@ def moves_on_device(
         )
 
     def step(params: types.Params, keys: Key[Array, " B"], playing: Playing) -> Playing:
-        fold = jax.vmap(jax.random.fold_in, in_axes=(0, None))
-        # Reset and step keys of the environment are its own; ours are apart.
         action = policy(params, playing.history, fold(fold(keys, 1), playing.step))
         env_state, moved = env.step(playing.env_state, action)
         return Playing(
@@ -232,11 +233,12 @@ def _restart(history: types.History, ended: Any, observation: Any) -> types.Hist
 
 def summary(returns: Float[np.ndarray, " n"]) -> dict[str, Any]:
     """Returns the score columns of a result row, and a note where one is due."""
-    mean, sd = float(np.mean(returns)), float(np.std(returns, ddof=1))
+    mean = float(np.mean(returns))
+    sd = float(np.std(returns, ddof=1)) if len(returns) > 1 else 0.0
     note = ""
-    if len(returns) > 1 and sd < _DETERMINISTIC * abs(mean):
+    if sd <= _DETERMINISTIC * abs(mean):
         note = (
-            f"the {len(returns)} episodes differ by less than 2 % of their mean: "
+            f"the spread of {len(returns)} episodes is under 2 % of their mean: "
             "one path, not many episodes"
         )
     return {

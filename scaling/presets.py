@@ -34,14 +34,15 @@ DEMO = Preset(
         value=config.Value(bins=49, limit=12.0, scale=0.1),
         search=config.Search(policy="gumbel", simulations=8),
         replay=config.Replay(
-            window=100_000,
+            window=1_000_000,
+            window_share=0.2,
             segment_length=16,
             warm_up=64,
             priority_exponent=0.0,
             importance_exponent=0.0,
         ),
         learner=config.Learner(
-            batch_size=256,
+            batch_size=64,
             discount=0.97,
             learning_rate=1e-3,
             schedule="constant",
@@ -69,13 +70,14 @@ ATARI_SMALL = Preset(
         replay=config.Replay(
             stored_steps=100_000,
             window=100_000,
+            window_share=0.2,
             segment_length=32,
             warm_up=32,
             priority_exponent=0.0,
             importance_exponent=0.0,
         ),
         learner=config.Learner(
-            batch_size=128, learning_rate=5e-4, gradient_clip=5.0, value_weight=0.25
+            batch_size=64, learning_rate=5e-4, gradient_clip=5.0, value_weight=0.25
         ),
         evaluation=config.Evaluation(episodes=16, curve_points=2, curve_episodes=8),
     ),
@@ -94,6 +96,7 @@ CARTPOLE = Preset(
         search=config.Search(policy="gumbel", simulations=8),
         replay=config.Replay(
             window=1_000_000,
+            window_share=0.2,
             segment_length=16,
             warm_up=64,
             priority_exponent=0.0,
