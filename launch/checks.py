@@ -27,7 +27,7 @@ MAY_BE_ZERO = {
     "warm_up",
     "weight_decay",
 }
-AT_MOST_ONE = {"dirichlet_fraction", "discount", "sticky"}
+AT_MOST_ONE = {"dirichlet_fraction", "discount", "sticky", "window_share"}
 ODD = {"bins", "view_size"}
 POWERS_OF_TWO = {"shards"}
 
@@ -44,7 +44,17 @@ def check_settings(settings: config.Settings) -> None:
         reason = _why_wrong(path.rpartition(".")[2], value)
         if reason:
             raise ValueError(f"--{path.replace('_', '-')} is {value!r}; {reason}.")
+    _check_temperatures(settings.search.temperatures)
     registry.check_name(settings.env, settings.protocol)
+
+
+def _check_temperatures(temperatures: tuple[tuple[float, float], ...]) -> None:
+    starts = [start for start, _ in temperatures]
+    if not starts or starts[0] != 0 or starts != sorted(set(starts)):
+        raise ValueError(
+            f"--search.temperatures begin at {starts}; give pairs (share of the "
+            "updates, temperature) that begin at 0 and rise."
+        )
 
 
 def check_installed() -> None:

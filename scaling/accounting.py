@@ -32,6 +32,7 @@ class Calls(NamedTuple):
     number: Int32[np.ndarray, " c"]  # the call's number in the run
     fresh: Int32[np.ndarray, " c"]  # environments that step, 0 or (last call) all
     stored: Int32[np.ndarray, " c"]  # live stored rows
+    first_stored: Int32[np.ndarray, " c"]  # stored row whose turn is first
     updates: Int32[np.ndarray, " c"]  # learner updates after the search
     window_from: Int32[np.ndarray, " c"]  # oldest call whose searches are sampled
     first_update: Int32[np.ndarray, " c"]  # number of the call's first update
@@ -54,7 +55,6 @@ class Account:
     window_share: Fraction
     segment_length: int
     warm_up_calls: int
-    learning_from: int  # the first call with an update
 
     @property
     def stored(self) -> int:
@@ -84,25 +84,51 @@ class Account:
     @property
     def calls(self) -> int:
         """Calls of the whole run."""
-        return self.warm_up_calls + self._spread
+        return self.warm_up_calls + self.spread
 
     @property
-    def _spread(self) -> int:
+    def spread(self) -> int:
         """T: calls after the warm-up."""
         searches = math.ceil(self.stored / max(1, self.stored_slots))
         return max(self.fresh_calls - self.warm_up_calls, searches)
 
+    @property
+    def learning_from(self) -> int:
+        """The first call with an update: by then every shard has a closed segment.
+
+        Either the environments have made `segment_length` steps each, or, where they
+        do not step in every call and so (nearly) all stored rows are live, twice as
+        many calls have passed since the warm-up.
+        """
+        after, length = self.fresh_calls - self.warm_up_calls, self.segment_length
+        replayed = self.warm_up_calls + 2 * length
+        if length <= self.warm_up_calls:
+            return self.warm_up_calls
+        if after <= 0:
+            return replayed
+        missing = length - self.warm_up_calls
+        stepped = self.warm_up_calls + math.ceil(missing * self.spread / after)
+        return stepped if self.spread == after else min(stepped, replayed)
+
+    @property
+    def window_calls(self) -> int:
+        """The most calls whose searches are in the window at one time."""
+        after = max(1, self.searched - self.environments * self.warm_up_calls)
+        spread_over = math.ceil(min(self.window, self.searched) * self.spread / after)
+        calls = max(self.warm_up_calls + spread_over + 1, 2 * self.segment_length)
+        return min(calls, self.calls)
+
     def fresh_before(self, call: Int64[np.ndarray, " c"]) -> Int64[np.ndarray, " c"]:
         """Returns the environment steps made before each call."""
         after = np.maximum(call - self.warm_up_calls, 0)
-        later = _share(self.fresh_calls - self.warm_up_calls, after, self._spread)
+        later = _share(self.fresh_calls - self.warm_up_calls, after, self.spread)
         calls = np.minimum(call, self.warm_up_calls) + later
         return np.minimum(calls * self.environments, self.agent_steps)
 
     def stored_before(self, call: Int64[np.ndarray, " c"]) -> Int64[np.ndarray, " c"]:
         """Returns the stored states searched before each call."""
         after = np.maximum(call - self.warm_up_calls, 0)
-        return _share(self.stored, after, self._spread)
+        return _share(self.stored, after, self.spread)
 
     def searched_before(self, call: Int64[np.ndarray, " c"]) -> Int64[np.ndarray, " c"]:
         """Returns the states searched before each call."""
@@ -124,6 +150,9 @@ class Account:
             stored=(self.stored_before(call + 1) - self.stored_before(call)).astype(
                 "i4"
             ),
+            first_stored=(self.stored_before(call) % max(1, self.stored_slots)).astype(
+                "i4"
+            ),
             updates=(self.updates_before(call + 1) - updates).astype(np.int32),
             window_from=self._window_from(call).astype(np.int32),
             first_update=updates.astype(np.int32),
@@ -138,7 +167,9 @@ class Account:
         """
         newest = self.searched_before(call)
         share = self.window_share
-        size = np.minimum(self.window, newest * share.numerator // share.denominator)
+        size = np.minimum(
+            self.window, _share(share.numerator, newest, share.denominator)
+        )
         low, high = np.zeros_like(call), np.maximum(call - 2 * self.segment_length, 0)
         while np.any(low < high):
             middle = (low + high) // 2
@@ -168,7 +199,10 @@ def shards_for(settings: config.Settings) -> int:
 def stored_slots_for(settings: config.Settings, agent_steps: int, searched: int) -> int:
     """Returns R: stored rows of a search batch, a multiple of the shards.
 
-    R = min(round(E · stored / fresh), max_lanes - E), rounded up.
+    R = min(round(E · stored / fresh), max_lanes - E), rounded up where there is room.
+
+    Raises:
+      ValueError: if there is no room for one stored row in each shard.
     """
     stored, shards = searched - agent_steps, shards_for(settings)
     if stored == 0:
@@ -177,7 +211,13 @@ def stored_slots_for(settings: config.Settings, agent_steps: int, searched: int)
     wanted = room
     if agent_steps:
         wanted = max(1, round(settings.environments * stored / agent_steps))
-    return math.ceil(min(wanted, room) / shards) * shards
+    if room < shards:
+        raise ValueError(
+            f"{settings.environments} environments leave {max(0, room)} of "
+            f"{settings.max_lanes} lanes for stored states, and each of {shards} "
+            "shards needs one; raise --max-lanes or lower --environments."
+        )
+    return min(math.ceil(wanted / shards), room // shards) * shards
 
 
 def searched_for(cell: config.Cell, agent_steps: int) -> int:
@@ -226,7 +266,6 @@ def account_for(
         window_share=config.exact(settings.replay.window_share),
         segment_length=settings.replay.segment_length,
         warm_up_calls=warm_up,
-        learning_from=max(warm_up, settings.replay.segment_length),
     )
     _check_length(settings, cell, account)
     return account
@@ -246,7 +285,8 @@ def _warm_up_calls(settings: config.Settings, agent_steps: int) -> int:
     if not agent_steps:
         return 0
     per_shard = settings.environments // shards_for(settings)
-    return math.ceil(settings.replay.warm_up / per_shard)
+    # Something must be there before a stored step can be searched.
+    return max(1, math.ceil(settings.replay.warm_up / per_shard))
 
 
 def _check_counts(
@@ -263,12 +303,6 @@ def _check_counts(
             f"the {searched} searched states of the design; raise --searches or lower "
             "the budget."
         )
-    if searched > agent_steps and settings.environments >= settings.max_lanes:
-        raise ValueError(
-            f"{settings.environments} environments fill all {settings.max_lanes} lanes "
-            "and leave none for stored states; raise --max-lanes or lower "
-            "--environments."
-        )
     if settings.learner.batch_size % shards_for(settings):
         raise ValueError(
             f"A batch of {settings.learner.batch_size} does not divide into "
@@ -283,12 +317,19 @@ def _check_length(
         account.learning_from < account.calls
     ):
         return
-    needed = account.environments * (account.learning_from + 1)
+    if not account.environments:
+        raise ValueError(
+            f"{account.searched} searches are {account.calls} calls of "
+            f"{account.stored_slots} rows, and nothing can be learned before call "
+            f"{account.learning_from}; search more or lower --max-lanes or "
+            "--replay.segment-length."
+        )
+    calls = max(account.warm_up_calls, account.segment_length)
+    needed = account.environments * (calls + 1) * account.frames_per_step
     raise ValueError(
         f"A budget of {cell.frames} frames gives each of {account.environments} "
-        f"environments {account.fresh_calls} steps, but nothing can be learned before "
-        f"{account.learning_from} (--replay.segment-length "
-        f"{settings.replay.segment_length}, --replay.warm-up "
-        f"{settings.replay.warm_up}); use at least "
-        f"{needed * account.frames_per_step} frames or lower those."
+        f"environments {account.fresh_calls} steps, and nothing can be learned from "
+        f"fewer than {calls} (--replay.segment-length {account.segment_length}, "
+        f"--replay.warm-up {settings.replay.warm_up}); use at least {needed} frames "
+        "or lower those."
     )

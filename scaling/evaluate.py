@@ -95,7 +95,6 @@ def moves_on_device(
     env: interface.DeviceEnvironment, policy: Policy, protocol: config.Protocol
 ) -> Moves:
     """Returns how evaluation episodes begin, and how they go on by one step."""
-
     fold = jax.vmap(jax.random.fold_in, in_axes=(0, None))
 
     # An episode's key is the parent of two: the environment's and the policy's.

@@ -88,6 +88,7 @@ class Call(NamedTuple):
     number: Any
     fresh: Any
     stored: Any
+    first_stored: Any
     updates: Any
     window_from: Any
     first_update: Any
@@ -110,30 +111,29 @@ _PLACE, _SEARCH, _SAMPLE, _INIT, ENVIRONMENT = range(5)
 def layout_for(settings: config.Settings, account: accounting.Account) -> Layout:
     """Returns the sizes for a cell, or for the largest cell that shares a program.
 
-    A column of steps holds the N newest, what the window's fresh part points at,
-    and a segment: nothing that a lane or the window points at is evicted.
+    A column of steps holds the N newest (where stored steps are searched at all),
+    those that the window points at, and those that pass while a lane replays its
+    segment: nothing that a lane or the window points at is evicted.
     """
     replay, protocol = settings.replay, settings.protocol
-    shards, environments = account.shards, account.environments // account.shards
-    slots = account.stored_slots // account.shards
+    shards, length = account.shards, replay.segment_length
     columns = max(1, account.environments)
-    newest = math.ceil(replay.stored_steps / columns)
-    window_steps = min(replay.window, account.searched)
-    in_window = math.ceil(
-        window_steps * account.agent_steps / account.searched / columns
-    )
-    margin = replay.segment_length + protocol.stack + protocol.past_actions + 1
+    newest = math.ceil(replay.stored_steps / columns) if account.stored else 0
+    # Environments step in this share of the calls once the warm-up is over.
+    stepping = (account.fresh_calls - account.warm_up_calls) / account.spread
+    in_window = account.warm_up_calls + math.ceil(account.window_calls * stepping)
+    # A stored row is live in this share of the calls: its segment takes so long.
+    live = account.stored / max(1, account.spread * account.stored_slots)
+    replaying = math.ceil(length * stepping / live) if account.stored else 0
+    margin = length + replaying + protocol.stack + protocol.past_actions + 2
     all_steps = math.ceil(account.agent_steps / columns) + 1
-    lane_share = max(
-        math.ceil(1.25 * window_steps / account.lanes), 2 * replay.segment_length
-    )
     return Layout(
         shards=shards,
-        environments=environments,
-        stored_slots=slots,
+        environments=account.environments // shards,
+        stored_slots=account.stored_slots // shards,
         step_capacity=min(newest + in_window + margin, all_steps),
-        window_capacity=min(lane_share + replay.segment_length, account.calls),
-        newest=newest,
+        window_capacity=min(account.window_calls + length, account.calls),
+        newest=max(1, newest),
     )
 
 
@@ -230,12 +230,15 @@ def place(
     """Returns where every lane looks, stored lanes between segments placed anew."""
     shards, fresh_rows = layout.shards, layout.environments
     protocol = settings.protocol
+    no_turns = jnp.zeros((), jnp.int32)  # all environments step, or none
 
     def of_shard(shard: Shard, number: Array, key: Array):
         live = jnp.concatenate(
             [
-                lanes.live_rows(call.fresh, number, shards, fresh_rows),
-                lanes.live_rows(call.stored, number, shards, layout.stored_slots),
+                lanes.live_rows(call.fresh, no_turns, number, shards, fresh_rows),
+                lanes.live_rows(
+                    call.stored, call.first_stored, number, shards, layout.stored_slots
+                ),
             ]
         )
         placed = lanes.place(shard.lanes, shard.steps, live, layout.newest, key)
@@ -277,9 +280,10 @@ def draw(
     """Returns the samples [G, B/G, ...] of update `number` of the run."""
     rows = settings.learner.batch_size // layout.shards
     keys = jax.random.split(_key(state.key, _SAMPLE, number), layout.shards)
-    return jax.vmap(sampling.draw, in_axes=(0, None, 0, None, None))(
-        state.shard.window, call.window_from, keys, rows, settings
+    draw_all = jax.vmap(
+        sampling.draw, in_axes=(0, None, 0, None, None), axis_name=sampling.SHARDS
     )
+    return draw_all(state.shard.window, call.window_from, keys, rows, settings)
 
 
 def batch_stacks(

@@ -103,9 +103,9 @@ CARTPOLE = Preset(
             importance_exponent=0.0,
         ),
         learner=config.Learner(
-            batch_size=256,
+            batch_size=64,
             discount=0.99,
-            learning_rate=2e-3,
+            learning_rate=1e-3,
             weight_decay=1e-7,
             gradient_clip=5.0,
             value_weight=0.25,

@@ -65,7 +65,8 @@ def run(
       directory: of the run: config, metrics, parameters and row are written there.
       design: of the study, for the row.
       allocate_frames: the largest budget whose runs share a program with this one;
-        it sizes the stores and changes no number.
+        it sizes the stores and changes no number (with priorities, none beyond the
+        rounding of their sums).
       report: is told of progress about once a second.
 
     Raises:
@@ -162,8 +163,13 @@ def _largest(
         return account
     if cell.searches is not None:  # a path: other budgets have other fractions
         return account
-    larger = dataclasses.replace(cell, frames=allocate_frames)
-    return accounting.account_for(settings, larger, account.frames_per_step)
+    larger = accounting.account_for(
+        settings,
+        dataclasses.replace(cell, frames=allocate_frames),
+        account.frames_per_step,
+    )
+    # Rounding may give another budget another number of rows: then no sharing.
+    return larger if larger.lanes == account.lanes else account
 
 
 def _train(

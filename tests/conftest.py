@@ -1,6 +1,11 @@
 """What tests share: JAX on the CPU, set up before any environment library."""
 
+import os
+
 import hypothesis
+
+# Extras for accelerators may be installed; tests run on the CPU all the same.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 from scaling import sharding
 

@@ -11,6 +11,7 @@ import pytest
 
 from scaling import accounting, config, iteration, loops, run, types
 from scaling.envs import interface
+from scaling.replay import window
 
 
 class CorridorState(NamedTuple):
@@ -33,8 +34,11 @@ class Corridor:
     def _observe(self, place):
         return jax.nn.one_hot(place, self.length + 1)
 
+    def start(self, keys):
+        return jax.vmap(lambda key: jax.random.randint(key, (), 0, 2))(keys)
+
     def reset(self, keys):
-        place = jax.vmap(lambda key: jax.random.randint(key, (), 0, 2))(keys)
+        place = self.start(keys)
         return CorridorState(place, jnp.zeros_like(place)), self._observe(place)
 
     def step(self, state, action):
@@ -62,7 +66,7 @@ class HostCorridor:
 
     def reset(self, rows, seeds):
         rows = list(rows)
-        self._place[rows] = [np.random.default_rng(s).integers(2) for s in seeds]
+        self._place[rows] = self.start(seeds)
         self._steps[rows] = 0
         return np.eye(5, dtype=np.float32)[self._place[rows]]
 
@@ -79,8 +83,25 @@ class HostCorridor:
             (self._steps[rows] >= 12) & ~terminated,
         )
 
+    def start(self, seeds):
+        return [np.random.default_rng(seed).integers(2) for seed in seeds]
+
     def close(self):
         pass
+
+
+class SameCorridor(Corridor):
+    """Every episode begins at the same place."""
+
+    def start(self, keys):
+        return jnp.zeros(keys.shape[0], jnp.int32)
+
+
+class SameHostCorridor(HostCorridor):
+    """The same game on the host, for the same episodes."""
+
+    def start(self, seeds):
+        return [0] * len(seeds)
 
 
 SETTINGS = config.Settings(
@@ -215,7 +236,7 @@ def test_fraction_1_never_steps_an_environment(tmp_path):
     before, _ = online.advance(
         online.state, stacked(account.schedule(0, 100)), 100, account.updates
     )
-    offline = cell(fraction=1.0, searches=512)
+    offline = cell(fraction=1.0, searches=2048)
     account, loop = begin(SETTINGS, offline, tmp_path)
     assert account.agent_steps == 0
     data = jax.tree.map(lambda x: np.array(x[:, :1]), before.shard.steps)
@@ -230,7 +251,7 @@ def test_fraction_1_never_steps_an_environment(tmp_path):
     )
     assert state.env == ()
     np.testing.assert_array_equal(state.shard.steps.complete, data.complete)
-    assert int(state.shard.window.cursor.sum()) == 512
+    assert int(state.shard.window.cursor.sum()) == 2048
     assert int(metrics.number) == account.updates > 0
 
 
@@ -254,15 +275,86 @@ def test_stored_targets_name_the_facts_of_their_steps(tmp_path):
             assert float(entry.discount) == float(stored.discount[at])
 
 
-def test_layouts_of_all_budgets_keep_what_lanes_and_window_point_at():
-    for fraction in (0.0, 0.5, 0.95):
-        account = accounting.account_for(
-            SETTINGS, cell(frames=40_000, fraction=fraction), 1
+WRAPPING = dataclasses.replace(
+    SETTINGS,
+    replay=config.Replay(
+        stored_steps=64, window=200, window_share=0.5, segment_length=5, warm_up=8
+    ),
+)
+
+
+def check_nothing_is_evicted(state, window_from):
+    """Every sampleable entry and every lane points at what is still stored."""
+    stored, searches = state.shard.steps, state.shard.window
+    capacity = stored.action.shape[2]
+    entries = jax.vmap(window.sampleable, in_axes=(0, None))(searches, window_from)
+    assert (np.asarray(entries.stop - entries.first).sum(axis=1) > 0).all()
+    ring = searches.priority.shape[2]
+    for shard, lane in np.ndindex(*searches.cursor.shape):
+        first, stop = int(entries.first[shard, lane]), int(entries.stop[shard, lane])
+        for index in range(first, stop):
+            at = (shard, lane, index % ring)
+            entry = jax.tree.map(lambda x, at=at: np.asarray(x)[at], searches.entries)
+            complete = int(stored.complete[shard, entry.column])
+            deepest = entry.step - WRAPPING.protocol.stack + 1
+            assert max(0, deepest) > complete - capacity
+            slot = (shard, int(entry.column), int(entry.step) % capacity)
+            assert entry.action == stored.action[slot]
+            assert entry.reward == stored.reward[slot]
+            assert entry.discount == stored.discount[slot]
+    placed = state.shard.lanes
+    newest = np.take_along_axis(
+        np.asarray(stored.complete), np.asarray(placed.column), axis=1
+    )
+    deepest = np.maximum(np.asarray(placed.step) - WRAPPING.protocol.stack + 1, 0)
+    assert (placed.waiting | (deepest > newest - capacity)).all()
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.5, 0.95])
+def test_rings_that_wrap_lose_nothing_that_is_pointed_at(fraction, tmp_path):
+    account, loop = begin(WRAPPING, cell(frames=1600, fraction=fraction), tmp_path)
+    state, call = loop.state, 0
+    layout = iteration.layout_for(WRAPPING, account)
+    assert layout.step_capacity < 1600 / 4  # the rings do wrap
+    numbers = [account.learning_from, 3, 50, 97, account.calls]
+    for number in numbers:
+        stop = min(call + number, account.calls - 1)
+        while call < stop:
+            until = min(stop, call + run._CALLS_AT_ONCE)
+            calls = account.schedule(call, until)
+            state, _ = loop.advance(
+                state, stacked(calls), until - call, account.updates
+            )
+            call = until
+        window_from = jnp.asarray(account.schedule(call, call + 1).window_from[0])
+        check_nothing_is_evicted(state, window_from)
+
+
+def test_both_loops_make_the_same_run_of_the_same_game(tmp_path):
+    """With a network that never changes: the two compile it differently."""
+    digests = set()
+    for game in ("Corridor", "HostCorridor"):
+        learner = dataclasses.replace(SETTINGS.learner, learning_rate=1e-30)
+        settings = dataclasses.replace(
+            SETTINGS, env=f"{__name__}:Same{game}", learner=learner
         )
-        layout = iteration.layout_for(SETTINGS, account)
-        fresh_in_window = (1 - fraction) * SETTINGS.replay.window / 4
-        needed = 400 / 4 + fresh_in_window + SETTINGS.replay.segment_length
-        assert layout.step_capacity >= needed
+        row = run.run(settings, cell(frames=200), tmp_path / game)
+        digests.add(row["digest"])
+    assert len(digests) == 1
+
+
+def test_temperature_falls_with_the_updates():
+    part = iteration.temperature
+    call = iteration.Call(*np.zeros(len(iteration.Call._fields), int))
+    heats = [
+        float(
+            part(
+                call._replace(first_update=u), jnp.array(100), settings=SETTINGS.search
+            )
+        )
+        for u in (0, 49, 50, 74, 75, 99)
+    ]
+    assert heats == [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path):

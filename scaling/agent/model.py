@@ -1,6 +1,5 @@
 """The learned model as three pure functions: represent, dynamics, predict."""
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -118,11 +117,6 @@ def make_model(spec: types.EnvSpec, settings: config.Settings) -> Model:
         decode=lambda logits: value_transform.decode(logits, settings.value),
         encode=lambda x: value_transform.encode(x, settings.value),
     )
-
-
-def num_parameters(params: types.Params) -> int:
-    """Returns the number of weights."""
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
 class RowFlops(NamedTuple):

@@ -11,6 +11,9 @@ from scaling.learner import loss, targets
 from scaling.replay import priorities
 from scaling.replay import window as windows
 
+# Name of the axis over which `draw` is mapped.
+SHARDS = "shards"
+
 
 class Samples(NamedTuple):
     """B drawn windows of a shard.
@@ -38,6 +41,8 @@ def draw(
     settings: config.Settings,
 ) -> Samples:
     """Returns `number` windows drawn from a shard's sampleable entries.
+
+    To be mapped over the shards with the axis name `SHARDS`.
 
     Args:
       window: of the shard.
@@ -67,8 +72,9 @@ def _prioritised(window, entries, key, number, settings):
     eligible = priorities.in_ranges(capacity, entries.first, entries.stop)
     mass = jnp.where(eligible, window.priority**settings.priority_exponent, 0.0)
     lane, slot, probability = priorities.draw_proportional(key, mass, number)
+    mean_eligible = jax.lax.pmean(eligible.sum().astype(mass.dtype), SHARDS)
     weight = priorities.importance_weights(
-        probability, eligible.sum(), settings.importance_exponent
+        probability, mean_eligible, settings.importance_exponent
     )
     index = entries.first[lane] + (slot - entries.first[lane]) % capacity
     return lane, index, weight

@@ -35,13 +35,20 @@ def initial(environments: int, stored_slots: int) -> Lanes:
 
 
 def live_rows(
-    number: Int[Array, ""], shard: Int[Array, ""], shards: int, rows: int
+    number: Int[Array, ""],
+    first: Int[Array, ""],
+    shard: Int[Array, ""],
+    shards: int,
+    rows: int,
 ) -> Bool[Array, " {rows}"]:
-    """Returns which of a shard's rows are among the first `number` of all shards.
+    """Returns which of a shard's rows are live: rows of all shards take turns.
 
-    Row r of shard g has rank r·G + g, so the shards share what there is.
+    Row r of shard g has rank r·G + g; `number` ranks from `first` on, around, are
+    live. When `first` is where the last call stopped, every row is live equally
+    often, and so every shard searches its share.
     """
-    return jnp.arange(rows) * shards + shard < number
+    rank = jnp.arange(rows) * shards + shard
+    return (rank - first) % max(1, rows * shards) < number
 
 
 def place(

@@ -32,38 +32,54 @@ def draw_proportional(
 ) -> tuple[Int[Array, " {number}"], Int[Array, " {number}"], Float[Array, " {number}"]]:
     """Returns (row, slot, probability), drawn with P ∝ mass, with replacement.
 
-    Row sums first, then within the row: no prefix sum is longer than a row, so
-    float32 stays exact enough for millions of slots.
+    The row first, then the slot in it: no prefix sum is longer than a row, so
+    float32 stays exact enough for millions of slots. Both by bisection: nothing of
+    size number × T is made. If there is no mass at all the probability is 0.
     """
     row_key, slot_key = jax.random.split(key)
-    row_mass = mass.sum(axis=1)
-    row = _invert(jax.random.uniform(row_key, (number,)), row_mass[None])
-    slot = _invert(jax.random.uniform(slot_key, (number,)), mass[row])
-    return row, slot, mass[row, slot] / row_mass.sum()
+    until = jnp.cumsum(mass, axis=1)
+    row_until = jnp.cumsum(until[:, -1])
+    zeros = jnp.zeros(number, jnp.int32)
+    row = _invert(jax.random.uniform(row_key, (number,)), row_until[None], zeros)
+    slot = _invert(jax.random.uniform(slot_key, (number,)), until, row)
+    total = jnp.maximum(row_until[-1], jnp.finfo(mass.dtype).tiny)
+    return row, slot, mass[row, slot] / total
 
 
 def _invert(
-    uniform: Float[Array, " B"], mass: Float[Array, "#B T"]
+    uniform: Float[Array, " B"], until: Float[Array, "R T"], row: Int[Array, " B"]
 ) -> Int[Array, " B"]:
-    """Returns the first slot whose cumulative mass exceeds uniform · total."""
-    until = jnp.cumsum(mass, axis=1)
-    above = until > uniform[:, None] * until[:, -1:]
-    # Rounding must not choose a slot without mass: take the last that has some.
-    last = mass.shape[1] - 1 - jnp.argmax((mass > 0)[:, ::-1], axis=1)
-    return jnp.minimum(jnp.argmax(above, axis=1), last).astype(jnp.int32)
+    """Returns, in each chosen row, the first slot with until > uniform · total."""
+    size = until.shape[1]
+    total = until[row, -1]
+    # Rounding must not reach the total: no slot lies beyond it.
+    wanted = jnp.minimum(uniform * total, jnp.nextafter(total, jnp.zeros_like(total)))
+
+    def halve(_, bounds):
+        low, high = bounds
+        middle = (low + high) // 2
+        above = until[row, middle] > wanted
+        return jnp.where(above, low, middle + 1), jnp.where(above, middle, high)
+
+    start = (jnp.zeros_like(row), jnp.full_like(row, size - 1))
+    low, _ = jax.lax.fori_loop(0, size.bit_length(), halve, start)
+    return jnp.minimum(low, size - 1)
 
 
 def importance_weights(
-    probability: Float[Array, " B"], eligible: Int[Array, ""], exponent: float
+    probability: Float[Array, " B"], eligible: Float[Array, ""], exponent: float
 ) -> Float[Array, " B"]:
-    """Returns (1 / (n · P(i)))^β, n the eligible steps of the shard.
+    """Returns (1 / (n · P(i)))^β, and 0 where nothing could be drawn.
+
+    With n the mean number of eligible steps of a shard this is
+    (G / (n_total · P_g(i)))^β: every shard draws the same share of the batch.
 
     Source: Schaul et al. 2016, arXiv 1511.05952; α = β = 1 in arXiv 2104.06294
-    appendix F. Every shard draws the same share of the batch, so with G shards the
-    weight (G / (n_total · P_g(i)))^β has n_total / G in place of n; they are equal
-    up to the raggedness of the shards.
+    appendix F.
     """
-    return (eligible * jnp.maximum(probability, 1e-12)) ** -exponent
+    drawn = probability > 0
+    safe = jnp.where(drawn, probability, 1.0)
+    return jnp.where(drawn, (eligible * safe) ** -exponent, 0.0)
 
 
 def in_ranges(

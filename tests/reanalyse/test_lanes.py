@@ -9,18 +9,33 @@ from hypothesis import strategies as st
 from scaling.reanalyse import lanes
 from scaling.replay import steps
 
+live_rows = jax.jit(lanes.live_rows, static_argnums=(3, 4))
 ENVIRONMENTS, SLOTS, SEGMENT, NEWEST = 2, 3, 4, 6
 
 
 @given(st.integers(0, 40), st.integers(0, 3), st.sampled_from([1, 2, 4]))
 def test_live_rows_are_shared_evenly(number, extra, shards):
     rows = 40 // shards + extra
+    first = jnp.array(number // 2)
     per_shard = [
-        int(lanes.live_rows(jnp.array(number), jnp.array(g), shards, rows).sum())
+        int(live_rows(jnp.array(number), first, jnp.array(g), shards, rows).sum())
         for g in range(shards)
     ]
     assert sum(per_shard) == number
     assert max(per_shard) - min(per_shard) <= 1
+
+
+def test_rows_take_turns():
+    """Three live rows a call of eight: none is ahead of another by more than one."""
+    shards, rows, number = 4, 2, 3
+    searched = np.zeros((shards, rows), int)
+    for call in range(50):
+        first = jnp.array(call * number % (shards * rows))
+        for g in range(shards):
+            searched[g] += np.asarray(
+                live_rows(jnp.array(number), first, jnp.array(g), shards, rows)
+            )
+        assert searched.max() - searched.min() <= 1
 
 
 @jax.jit

@@ -50,10 +50,16 @@ def test_importance_weights_undo_the_bias():
     mass = jnp.array([[1.0, 3.0, 6.0]])
     values = np.array([5.0, -1.0, 2.0])
     _, slot, probability = proportional(jax.random.key(0), mass, DRAWS)
-    weight = priorities.importance_weights(probability, jnp.array(3), 1.0)
+    weight = priorities.importance_weights(probability, jnp.array(3.0), 1.0)
     weighted = np.asarray(weight) * values[slot]
     error = weighted.std() / DRAWS**0.5
     assert abs(weighted.mean() - values.mean()) < 5 * error
+
+
+def test_without_any_mass_nothing_counts():
+    _, _, probability = proportional(jax.random.key(0), jnp.zeros((2, 3)), 8)
+    weight = priorities.importance_weights(probability, jnp.array(0.0), 1.0)
+    np.testing.assert_array_equal(weight, 0)
 
 
 @given(st.integers(0, 40), st.integers(0, 6))
