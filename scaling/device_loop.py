@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
 from scaling import accounting, iteration, types
+from scaling import layout as layouts
 from scaling.envs import autoreset, interface
 from scaling.learner import update
 from scaling.replay import frames as frame_store
@@ -118,7 +119,7 @@ def learn(
 
 def act(
     env: interface.DeviceEnvironment,
-    layout: iteration.Layout,
+    layout: layouts.Layout,
     state: iteration.State,
     searched: types.Searched,
     call: iteration.Call,

@@ -8,7 +8,7 @@ when all of its parts have, so the result does not depend on how fast any of the
 
 import functools
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaling import accounting, config, evaluate, iteration, types, video
+from scaling import layout as layouts
 from scaling.agent import model as models
 from scaling.envs import autoreset, interface, registry
 from scaling.learner import update
@@ -37,7 +38,7 @@ class Programs(NamedTuple):
 
 @functools.lru_cache(maxsize=8)
 def programs(
-    settings: config.Settings, spec: types.EnvSpec, layout: iteration.Layout
+    settings: config.Settings, spec: types.EnvSpec, layout: layouts.Layout
 ) -> Programs:
     """Returns one set of programs for all cells of these settings and sizes."""
     parts = iteration.make_parts(settings, spec, layout)
@@ -66,7 +67,7 @@ def programs(
     )
 
 
-def groups_for(settings: config.Settings, layout: iteration.Layout) -> int:
+def groups_for(settings: config.Settings, layout: layouts.Layout) -> int:
     """Returns the lockstep groups: the most, up to the setting, that divide lanes."""
     fresh, stored = (
         layout.shards * rows for rows in (layout.environments, layout.stored_slots)
@@ -93,7 +94,7 @@ class HostLoop:
         self,
         settings: config.Settings,
         spec: types.EnvSpec,
-        layout: iteration.Layout,
+        layout: layouts.Layout,
         seed: int,
         directory: pathlib.Path,
     ):
@@ -111,8 +112,8 @@ class HostLoop:
             self._environments = autoreset.HostRows(env, seed)
             first = self._environments.reset(range(rows))
             self._store(first, np.zeros(rows, int), np.ones(rows, bool))
-        # One thread for each group's environments and one that fetches batches.
-        self._pool = ThreadPoolExecutor(len(self._groups) + 1, "host-loop")
+        self._actors = ThreadPoolExecutor(len(self._groups), "environments")
+        self._fetcher = ThreadPoolExecutor(1, "batches")
         self.state = self._programs.initial(
             jax.random.key(seed), iteration.Start((), (), ())
         )
@@ -133,7 +134,8 @@ class HostLoop:
 
     def close(self) -> None:
         """Stops the environments and deletes the stored frames."""
-        self._pool.shutdown()
+        self._actors.shutdown()
+        self._fetcher.shutdown()
         if self._environments is not None:
             self._environments.env.close()
         self._frames.close()
@@ -146,10 +148,11 @@ class HostLoop:
         total_updates: int,
     ) -> tuple[iteration.State, update.Metrics]:
         placed = self._programs.place(state, call)
-        batches = self._draw_batches(state, call)
+        batches = self._batches(state, call)
+        first = next(batches, None)  # on its way while the device searches
         searched, acting = self._search_and_act(state, placed, call, total_updates)
         learner = state.learner
-        for offset, (samples, frames) in enumerate(batches):
+        for offset, (samples, frames) in enumerate(_chain(first, batches)):
             progress = (call.first_update + offset) / max(total_updates, 1)
             learner, metrics = self._programs.learn(
                 state._replace(learner=learner),
@@ -173,22 +176,22 @@ class HostLoop:
             self._store(outcome.observation, count, live)
         return state, metrics
 
-    def _draw_batches(
+    def _batches(
         self, state: iteration.State, call: iteration.Call
-    ) -> list[tuple[Any, Future]]:
-        """Returns the samples of the call's updates; their frames are on the way.
+    ) -> Iterator[tuple[Any, Future]]:
+        """Yields the samples of the call's updates; the next frames are on the way.
 
-        All of them are drawn before the call records anything, so they can be
-        fetched while the device searches.
+        All are drawn from what was recorded before the call, in a fixed order, and
+        no more than two batches are in memory.
         """
-        drawn = [
-            self._programs.draw(state, call, call.first_update + offset)
-            for offset in range(call.updates)
-        ]
-        return [
-            (samples, self._pool.submit(self._fetch, stacks))
-            for samples, stacks in drawn
-        ]
+        waiting: list[tuple[Any, Future]] = []
+        for offset in range(call.updates):
+            number = call.first_update + offset
+            samples, stacks = self._programs.draw(state, call, number)
+            waiting.append((samples, self._fetcher.submit(self._fetch, stacks)))
+            if offset:
+                yield waiting.pop(0)
+        yield from waiting
 
     def _fetch(self, stacks: tuple[steps.Stack, ...]) -> tuple[jax.Array, ...]:
         return tuple(jnp.asarray(self._frames.gather(stack)) for stack in stacks)
@@ -218,7 +221,7 @@ class HostLoop:
         if call.fresh:
             for (rows, environments), result in zip(self._groups, found, strict=True):
                 action = np.asarray(result.action)[: len(environments)]
-                acting.append(self._pool.submit(self._step, environments, action))
+                acting.append(self._actors.submit(self._step, environments, action))
                 del rows
         return _in_order(found, self._groups), acting
 
@@ -258,8 +261,14 @@ class HostLoop:
         self._frames.append(*map(self._to_shards, (frame, step, live)))
 
 
+def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    if first is not None:
+        yield first
+        yield from rest
+
+
 def _group_rows(
-    layout: iteration.Layout, groups: int
+    layout: layouts.Layout, groups: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Returns each group's rows of the search batch and its environments' numbers.
 

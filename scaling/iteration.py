@@ -13,7 +13,6 @@ samples for itself: the parts are mapped over the leading axis.
 """
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,29 +20,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
-from scaling import accounting, config, types
+from scaling import config, types
+from scaling import layout as layouts
 from scaling.agent import model as models
 from scaling.learner import loss, sampling, update
 from scaling.reanalyse import lanes
 from scaling.replay import frames as frame_store
 from scaling.replay import steps, window
 from scaling.search import mcts
-
-
-class Layout(NamedTuple):
-    """Sizes of a compiled program's arrays; budgets and seeds are not among them."""
-
-    shards: int  # G
-    environments: int  # E, of a shard
-    stored_slots: int  # R, of a shard
-    step_capacity: int  # slots of a column of steps
-    window_capacity: int  # slots of a lane's window
-    newest: int  # steps of a column that reanalysis draws from
-
-    @property
-    def lanes(self) -> int:
-        """L: rows of a shard."""
-        return self.environments + self.stored_slots
 
 
 class Shard(NamedTuple):
@@ -108,39 +92,10 @@ class Placed(NamedTuple):
 _PLACE, _SEARCH, _SAMPLE, _INIT, ENVIRONMENT = range(5)
 
 
-def layout_for(settings: config.Settings, account: accounting.Account) -> Layout:
-    """Returns the sizes for a cell, or for the largest cell that shares a program.
-
-    A column of steps holds the N newest (where stored steps are searched at all),
-    those that the window points at, and those that pass while a lane replays its
-    segment: nothing that a lane or the window points at is evicted.
-    """
-    replay, protocol = settings.replay, settings.protocol
-    shards, length = account.shards, replay.segment_length
-    columns = max(1, account.environments)
-    newest = math.ceil(replay.stored_steps / columns) if account.stored else 0
-    # Environments step in this share of the calls once the warm-up is over.
-    stepping = (account.fresh_calls - account.warm_up_calls) / account.spread
-    in_window = account.warm_up_calls + math.ceil(account.window_calls * stepping)
-    # A stored row is live in this share of the calls: its segment takes so long.
-    live = account.stored / max(1, account.spread * account.stored_slots)
-    replaying = math.ceil(length * stepping / live) if account.stored else 0
-    margin = length + replaying + protocol.stack + protocol.past_actions + 2
-    all_steps = math.ceil(account.agent_steps / columns) + 1
-    return Layout(
-        shards=shards,
-        environments=account.environments // shards,
-        stored_slots=account.stored_slots // shards,
-        step_capacity=min(newest + in_window + margin, all_steps),
-        window_capacity=min(account.window_calls + length, account.calls),
-        newest=max(1, newest),
-    )
-
-
 class Parts(NamedTuple):
     """The parts of an iteration, with what is static bound."""
 
-    layout: Layout
+    layout: layouts.Layout
     initial: Callable[..., State]
     place: Callable[[State, Call], Placed]
     search: mcts.SearchFunction
@@ -153,7 +108,9 @@ class Parts(NamedTuple):
     batch_stacks: Callable[[State, sampling.Samples], tuple[steps.Stack, ...]]
 
 
-def make_parts(settings: config.Settings, spec: types.EnvSpec, layout: Layout) -> Parts:
+def make_parts(
+    settings: config.Settings, spec: types.EnvSpec, layout: layouts.Layout
+) -> Parts:
     """Returns the parts for an environment and a layout."""
     model = models.make_model(spec, settings)
     bind = functools.partial
@@ -179,7 +136,7 @@ def initial(
     model: models.Model,
     settings: config.Settings,
     spec: types.EnvSpec,
-    layout: Layout,
+    layout: layouts.Layout,
 ) -> State:
     """Returns the state before the first call.
 
@@ -225,7 +182,7 @@ def _key(key: Key[Array, ""], purpose: int, number: Any) -> Key[Array, ""]:
 
 
 def place(
-    state: State, call: Call, *, settings: config.Settings, layout: Layout
+    state: State, call: Call, *, settings: config.Settings, layout: layouts.Layout
 ) -> Placed:
     """Returns where every lane looks, stored lanes between segments placed anew."""
     shards, fresh_rows = layout.shards, layout.environments
@@ -275,7 +232,7 @@ def draw(
     number: Int[Array, ""],
     *,
     settings: config.Settings,
-    layout: Layout,
+    layout: layouts.Layout,
 ) -> sampling.Samples:
     """Returns the samples [G, B/G, ...] of update `number` of the run."""
     rows = settings.learner.batch_size // layout.shards
@@ -353,7 +310,7 @@ def record(
     outcome: steps.Facts,
     *,
     settings: config.Settings,
-    layout: Layout,
+    layout: layouts.Layout,
 ) -> State:
     """Returns the state with the call's searches and environment steps recorded.
 
@@ -384,7 +341,7 @@ def _record_shard(
     *,
     call: Call,
     settings: config.Settings,
-    layout: Layout,
+    layout: layouts.Layout,
 ) -> Shard:
     environments = layout.environments
     placed, live = placed_lanes.lanes, placed_lanes.live

@@ -17,6 +17,7 @@ from scaling import (
     types,
     video,
 )
+from scaling import layout as layouts
 from scaling.agent import model as models
 from scaling.envs import registry
 from scaling.learner import update
@@ -48,7 +49,7 @@ def make(
       largest: account of the largest cell that shares the program, for the sizes.
       directory: of the run, for what the host stores.
     """
-    layout = iteration.layout_for(settings, largest)
+    layout = layouts.layout_for(settings, largest)
     if registry.is_device(settings.env):
         return _on_device(settings, seed, layout)
     return _on_host(settings, seed, layout, directory)
@@ -90,7 +91,7 @@ def _lanes(settings: config.Settings) -> int:
 
 @functools.lru_cache(maxsize=8)
 def _device_program(
-    settings: config.Settings, layout: iteration.Layout
+    settings: config.Settings, layout: layouts.Layout
 ) -> tuple[Callable[[Any], iteration.State], Advance]:
     """Returns the programs that begin and advance all cells of these sizes."""
     env, _ = _device_evaluation(settings)
@@ -98,7 +99,7 @@ def _device_program(
     return device_loop.make_begin(env, parts), device_loop.make_advance(env, parts)
 
 
-def _on_device(settings: config.Settings, seed: int, layout: iteration.Layout) -> Loop:
+def _on_device(settings: config.Settings, seed: int, layout: layouts.Layout) -> Loop:
     env, play = _device_evaluation(settings)
     begin, advance = _device_program(settings, layout)
     return Loop(env.spec, begin(jax.random.key(seed)), advance, play, lambda: None)
@@ -107,7 +108,7 @@ def _on_device(settings: config.Settings, seed: int, layout: iteration.Layout) -
 def _on_host(
     settings: config.Settings,
     seed: int,
-    layout: iteration.Layout,
+    layout: layouts.Layout,
     directory: pathlib.Path,
 ) -> Loop:
     play, spec = host_loop.evaluation(settings)

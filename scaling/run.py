@@ -8,7 +8,6 @@ and `scaling.host_loop` (emulators and other Python environments).
 
 import dataclasses
 import json
-import math
 import pathlib
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from scaling import (
     config,
     evaluate,
     iteration,
+    log,
     loops,
     results,
     sharding,
@@ -30,7 +30,6 @@ from scaling import (
 )
 from scaling.agent import model as models
 from scaling.envs import registry
-from scaling.learner import update
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -40,12 +39,6 @@ _CALLS_AT_ONCE = 256
 _SECONDS_AT_ONCE = 1.0
 # Evaluation episodes are seeded apart from training.
 _EVALUATION_SEED = 1_000_000_007
-
-
-class DivergedError(RuntimeError):
-    """A loss is no number any more."""
-
-    status = "diverged"  # of the run's row
 
 
 def run(
@@ -82,8 +75,8 @@ def run(
     largest = _largest(settings, cell, account, allocate_frames)
     loop = loops.make(settings, cell.seed, largest, directory)
     try:
-        with (directory / "metrics.jsonl").open("w") as log:
-            state = _train(loop, settings, cell, account, log, report)
+        with (directory / "metrics.jsonl").open("w") as file:
+            state = _train(loop, settings, cell, account, file, report)
         params = state.learner.params
         checkpoint.save_params(directory, params)
         report({"event": "phase", "name": "evaluating"})
@@ -177,7 +170,7 @@ def _train(
     settings: config.Settings,
     cell: config.Cell,
     account: accounting.Account,
-    log: TextIO,
+    file: TextIO,
     report: Report,
 ) -> iteration.State:
     """Returns the state after the last call; logs, reports and plays curve points."""
@@ -190,13 +183,13 @@ def _train(
         state, metrics = loop.advance(
             state, _padded(account.schedule(call, stop)), stop - call, account.updates
         )
-        line = _log_line(account, stop, metrics, state, time.monotonic() - started)
-        _write_line(log, line)
-        _check(line)
-        report({"event": "progress", **_progress(account, stop, line)})
+        line = log.train_line(account, stop, metrics, state, time.monotonic() - started)
+        log.write(file, line)
+        log.check(line)
+        report({"event": "progress", **log.progress(account, stop, line)})
         if stop in curve:
-            _write_line(log, _curve_point(loop, settings, cell, line, state))
-        state = _read_episodes(state)
+            log.write(file, _curve_point(loop, settings, cell, line, state))
+        state = log.episodes_read(state)
         number = _next_number(number, time.monotonic() - before)
         call = stop
     return state
@@ -223,64 +216,6 @@ def _padded(calls: accounting.Calls) -> accounting.Calls:
     return accounting.Calls(*(np.pad(field, (0, spare)) for field in calls))
 
 
-def _log_line(
-    account: accounting.Account,
-    call: int,
-    metrics: update.Metrics,
-    state: iteration.State,
-    seconds: float,
-) -> dict[str, Any]:
-    at = np.array([call])
-    updates = int(account.updates_before(at)[0])
-    made = int(metrics.number)
-    finished = int(state.episodes.finished)
-    means = {
-        name: float(value) / made if made else None
-        for name, value in metrics._asdict().items()
-        if name != "number"
-    }
-    return {
-        "kind": "train",
-        "call": call,
-        "frames": int(account.fresh_before(at)[0]) * account.frames_per_step,
-        "searched": int(account.searched_before(at)[0]),
-        "updates": updates,
-        "seconds": round(seconds, 3),
-        "episodes": finished,
-        "episode_return": float(state.episodes.total) / finished if finished else None,
-        **means,
-    }
-
-
-def _write_line(log: TextIO, line: dict[str, Any]) -> None:
-    log.write(json.dumps(line) + "\n")
-    log.flush()
-
-
-def _check(line: dict[str, Any]) -> None:
-    loss = line["loss"]
-    if loss is not None and not math.isfinite(loss):
-        terms = {name: line[name] for name in line if name.endswith("loss")}
-        raise DivergedError(
-            f"The loss is no number any more at update {line['updates']} ({terms}); "
-            "lower --learner.learning-rate or set --learner.gradient-clip."
-        )
-
-
-def _progress(
-    account: accounting.Account, call: int, line: dict[str, Any]
-) -> dict[str, Any]:
-    return {
-        "call": call,
-        "calls": account.calls,
-        "searched": line["searched"],
-        "searched_total": account.searched,
-        "frames": line["frames"],
-        "updates": line["updates"],
-        "episode_return": line["episode_return"],
-    }
-
-
 def _curve_point(
     loop: loops.Loop,
     settings: config.Settings,
@@ -296,17 +231,6 @@ def _curve_point(
     )
     counts = {name: line[name] for name in ("call", "frames", "searched", "updates")}
     return {"kind": "curve", **counts, **evaluate.summary(returns)}
-
-
-def _read_episodes(state: iteration.State) -> iteration.State:
-    """Returns the state with the log's count of finished episodes at zero."""
-    episodes = state.episodes
-    return state._replace(
-        episodes=episodes._replace(
-            finished=np.zeros_like(episodes.finished),
-            total=np.zeros_like(episodes.total),
-        )
-    )
 
 
 def _counts(

@@ -42,8 +42,10 @@ def unroll(
 ) -> tuple[models.Prediction, Float[Array, "B K bins"]]:
     """Returns the predictions of K + 1 hidden states and the K reward logits.
 
-    The gradient into the hidden state is halved before each model step (PC), so
+    The gradient into the hidden state is halved at the start of each model step, so
     that the dynamics' part does not grow with K.
+
+    Source: Schrittwieser et al. 2019, arXiv 1911.08265, appendix G.
 
     Returns:
       Predictions with axes [B, K + 1, n] and reward logits [B, K, bins].

@@ -4,7 +4,9 @@ One frame is stored for each step; stacks are gathered, never stored. Where a fr
 lies is decided by `scaling.replay.steps`, for both homes alike.
 """
 
+import math
 import pathlib
+import shutil
 from typing import Any
 
 import jax
@@ -53,6 +55,9 @@ class HostFrames:
       shape: (shards, environments of a shard, slots).
       frame_shape: of one frame.
       dtype: of a frame.
+
+    Raises:
+      ValueError: if the disk has no room for them.
     """
 
     def __init__(
@@ -63,6 +68,8 @@ class HostFrames:
         dtype: Any,
     ):
         directory.mkdir(parents=True, exist_ok=True)
+        _check_disk(directory, (*shape, *frame_shape), dtype)
+        self._directory = directory
         self._shards = [
             np.lib.format.open_memmap(
                 directory / f"frames-{shard:03d}.npy",
@@ -108,6 +115,19 @@ class HostFrames:
             frames._mmap.close()  # type: ignore[attr-defined]
             path.unlink(missing_ok=True)
         self._shards = []
+        self._directory.rmdir()
+
+
+def _check_disk(directory: pathlib.Path, shape: tuple[int, ...], dtype: Any) -> None:
+    """Refuses frames that do not fit: a full disk would kill the process later."""
+    needed = math.prod(shape) * np.dtype(dtype).itemsize
+    free = shutil.disk_usage(directory).free
+    if needed > free:
+        raise ValueError(
+            f"The stored frames need {needed / 1e9:.1f} GB and {directory} has "
+            f"{free / 1e9:.1f} GB free; lower --replay.stored-steps, --replay.window "
+            "or --protocol.image-size, or choose another --out."
+        )
 
 
 def to_rows(tree: Any) -> Any:

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from scaling.replay import frames, steps
 CAPACITY, DEPTH, ACTIONS = 7, 3, 4
 append = jax.jit(steps.append)
 append_frame = jax.jit(frames.append)
+append_to_all = jax.jit(jax.vmap(frames.append))
 
 
 def stack_by_definition(history, step, depth):
@@ -86,20 +88,25 @@ def test_host_and_device_frames_agree(tmp_path):
     rng = np.random.default_rng(0)
     shards, environments, capacity = 2, 3, 5
     shape = (shards, environments, capacity)
-    host = frames.HostFrames(tmp_path, shape, (2,), np.uint8)
+    host = frames.HostFrames(tmp_path / "frames", shape, (2,), np.uint8)
     device = frames.empty_on_device(shape, (2,), np.uint8)
     for number in range(8):
         frame = rng.integers(0, 255, (shards, environments, 2)).astype(np.uint8)
         live = rng.random((shards, environments)) < 0.7
         step = np.full((shards, environments), number)
         host.append(frame, step, live)
-        device = jax.vmap(frames.append)(device, frame, step, live)
+        device = append_to_all(device, *map(jnp.asarray, (frame, step, live)))
     stack = steps.Stack(
-        column=rng.integers(0, environments, (shards, 4)),
-        slot=rng.integers(0, capacity, (shards, 4, 2)),
-        present=rng.random((shards, 4, 2)) < 0.5,
+        column=jnp.asarray(rng.integers(0, environments, (shards, 4))),
+        slot=jnp.asarray(rng.integers(0, capacity, (shards, 4, 2))),
+        present=jnp.asarray(rng.random((shards, 4, 2)) < 0.5),
     )
-    expected = jax.vmap(frames.gather)(device, jax.tree.map(jnp.asarray, stack))
+    expected = jax.vmap(frames.gather)(device, stack)
     np.testing.assert_array_equal(host.gather(stack), expected)
     host.close()
     assert not list(tmp_path.iterdir())
+
+
+def test_frames_that_do_not_fit_on_the_disk_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"--replay\.stored-steps"):
+        frames.HostFrames(tmp_path, (1, 1, 10**12), (96, 96, 3), np.uint8)
