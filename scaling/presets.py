@@ -45,14 +45,13 @@ DEMO = Preset(
             batch_size=64,
             discount=0.97,
             learning_rate=1e-3,
-            schedule="constant",
             weight_decay=1e-7,
             gradient_clip=5.0,
             value_weight=0.25,
         ),
         evaluation=config.Evaluation(episodes=64, curve_points=3),
     ),
-    budgets="3e3..3e4:3",
+    budgets="2e3..2e4:5",
     fractions="0,0.5,0.95",
 )
 
