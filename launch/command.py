@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from scaling import config, presets
 USAGE_ERROR = 2
 DEFAULT_PRESET = "paper"
 INTERRUPTED = 130  # what shells give for Ctrl-C
+BROKEN_PIPE = 141  # and for a reader that has gone
 
 PresetName = Annotated[
     str, tyro.conf.arg(metavar="{" + ",".join(presets.PRESETS) + "}")
@@ -76,6 +78,9 @@ def run(command: Callable[[Sequence[str]], int], how_to_go_on: str) -> NoReturn:
     except KeyboardInterrupt:
         print(f"\nInterrupted. {how_to_go_on}", file=sys.stderr)
         status = INTERRUPTED
+    except BrokenPipeError:  # the reader of our output, say `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = BROKEN_PIPE
     sys.exit(status)
 
 
