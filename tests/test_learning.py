@@ -1,4 +1,9 @@
-"""Real studies on real games, through the commands that users type."""
+"""Real studies on real games, through the commands that users type.
+
+The bars are alarms for a learner that is broken, well above one that learned nothing
+(CartPole 21, PacMan 57) and under what was measured (docs/demo.md): a seed's score moves
+with the rounding of another processor.
+"""
 
 import csv
 import pathlib
@@ -27,14 +32,14 @@ def scores(rows: list[dict[str, str]]) -> list[float]:
 
 def test_cartpole_is_learned_from_30_000_frames(tmp_path):
     flags = ["--preset", "cartpole", "--budgets", "3e4", "--fractions", "0.9"]
-    assert scores(sweep(tmp_path, *flags))[1] >= 400  # two of three seeds
+    assert scores(sweep(tmp_path, *flags))[1] >= 300  # two of three seeds
 
 
 def test_pacman_without_random_starts_is_learned_from_10_000_frames(tmp_path):
     """A check of the learner itself: 0.98 of the searches are of stored steps."""
     flags = ["--preset", "demo", "--budgets", "1e4", "--fractions", "0.98"]
     rows = sweep(tmp_path, *flags, "--protocol.random-start", "0")
-    assert statistics.median(scores(rows)) >= 450
+    assert statistics.median(scores(rows)) >= 300
 
 
 def test_atari_trains_evaluates_and_lands_in_the_table(tmp_path):
