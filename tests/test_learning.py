@@ -1,8 +1,8 @@
 """Real studies on real games, through the commands that users type.
 
-The bars are alarms for a learner that is broken, well above one that learned nothing
-(CartPole 21, PacMan 57) and under what was measured (docs/demo.md): a seed's score moves
-with the rounding of another processor.
+The bars are alarms for a learner that is broken: well above one that learned nothing
+(CartPole 21, PacMan 57) and under what was measured (docs/demo.md), since a seed's
+score moves with the rounding of another processor.
 """
 
 import csv
