@@ -103,7 +103,7 @@ CARTPOLE = Preset(
         ),
         learner=config.Learner(
             batch_size=64,
-            discount=0.99,
+            discount=0.997,
             learning_rate=1e-3,
             weight_decay=1e-7,
             gradient_clip=5.0,
