@@ -1,9 +1,4 @@
-"""Real studies on real games, through the commands that users type.
-
-The bars are alarms for a learner that is broken: well above one that learned nothing
-(CartPole 21, PacMan 57) and under what was measured (docs/demo.md), since a seed's
-score moves with the rounding of another processor.
-"""
+"""Real studies on real games, through the commands that users type."""
 
 import csv
 import pathlib
@@ -32,14 +27,15 @@ def scores(rows: list[dict[str, str]]) -> list[float]:
 
 def test_cartpole_is_learned_from_30_000_frames(tmp_path):
     flags = ["--preset", "cartpole", "--budgets", "3e4", "--fractions", "0.9"]
-    assert scores(sweep(tmp_path, *flags))[1] >= 300  # two of three seeds
+    assert scores(sweep(tmp_path, *flags))[1] >= 400  # two of three seeds
 
 
 def test_pacman_without_random_starts_is_learned_from_10_000_frames(tmp_path):
-    """A check of the learner itself: 0.98 of the searches are of stored steps."""
+    """A check of the learner itself, in the setting of docs/demo.md."""
     flags = ["--preset", "demo", "--budgets", "1e4", "--fractions", "0.98"]
-    rows = sweep(tmp_path, *flags, "--protocol.random-start", "0")
-    assert statistics.median(scores(rows)) >= 300
+    setting = ["--protocol.random-start", "0", "--learner.batch-size", "256"]
+    setting += ["--learner.schedule", "constant", "--replay.window-share", "1"]
+    assert statistics.median(scores(sweep(tmp_path, *flags, *setting))) >= 450
 
 
 def test_atari_trains_evaluates_and_lands_in_the_table(tmp_path):
