@@ -18,19 +18,25 @@ resizing, and the emulators with the device, but not one emulator with another.
 
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from scaling import config, types
-from scaling.envs import interface
+from scaling.envs import atari_state, interface, records
 
 STANDARD_STICKY = 0.25  # Machado et al. 2018, section 5.2
 PLANES = {"rgb": 3, "gray": 1}
+
+_FIELDS = {
+    "ale": records.Field(np.uint8, (None,)),
+    "executed": records.Field(np.int64, ()),
+    "random": records.Field(np.uint64, (records.GENERATOR_WORDS,)),
+}
 
 
 class AtariEnvironment:
@@ -86,6 +92,25 @@ class AtariEnvironment:
             truncated=np.array(truncated, np.bool_),
         )
 
+    def save(self, rows: Sequence[int]) -> list[dict[str, np.ndarray]]:
+        """Returns one record a row; see `interface.Restorable`."""
+        return list(self._pool.map(Emulator.save, [self._rows[row] for row in rows]))
+
+    def restore(
+        self, rows: Sequence[int], records: Sequence[Mapping[str, np.ndarray]]
+    ) -> Bool[np.ndarray, " B"]:
+        """Puts `rows` where `records` were; see `interface.Restorable`.
+
+        `atari_state` says which rows cannot go on, and what nobody can check in a
+        record from a stranger.
+
+        Raises:
+          ValueError: naming the row, if its record is malformed.
+        """
+        emulators = [self._rows[row] for row in rows]
+        exact = list(self._pool.map(Emulator.restore, emulators, rows, records))
+        return np.array(exact, np.bool_)
+
     def close(self) -> None:
         """Stops the threads and drops the emulators."""
         self._pool.shutdown()
@@ -118,6 +143,7 @@ class Emulator:
         self._screens = np.zeros((2, *shape), np.uint8)  # the last two frames
         self._ale.reset_game()
         self._start = self._ale.cloneState()
+        self._fresh: bytes = self._start.serialize()
         self._first_screen = np.zeros(shape, np.uint8)
         self._grab(self._first_screen)
 
@@ -125,10 +151,7 @@ class Emulator:
         """Begins an episode; everything random in it follows from `seed`."""
         self._random = np.random.default_rng(seed)
         self._executed: Any = self._actions[0]  # no-op, the ALE's own beginning
-        # Alone neither is enough: `reset_game` keeps memory of the last episode in
-        # a quarter of the ROMs, `restoreState` keeps the score and lives of Qbert.
-        self._ale.reset_game()
-        self._ale.restoreState(self._start)
+        self._go_to_start()
         self._screens[:] = self._first_screen
         return self._observation()
 
@@ -150,6 +173,44 @@ class Emulator:
             if any(ends):
                 break
         return self._observation(), reward, *ends
+
+    def save(self) -> dict[str, np.ndarray]:
+        """Returns all that the row's future follows from.
+
+        The screens are kept because the emulator has none until its next frame. Its
+        own generator is left out: it decides nothing without sticky actions of its
+        own, and it would double the state and give it a length that varies.
+        """
+        return {
+            "ale": np.frombuffer(self._ale.cloneState().serialize(), np.uint8),
+            "screens": self._screens.copy(),
+            "executed": np.array(self._actions.index(self._executed)),
+            "random": records.pack_generator(self._random),
+        }
+
+    def restore(self, row: int, record: Mapping[str, np.ndarray]) -> bool:
+        """Goes on where `record` was saved; returns whether it goes on exactly.
+
+        Raises:
+          ValueError: naming `row`, if the record is malformed.
+        """
+        screens = records.Field(np.uint8, self._screens.shape)
+        fields = _FIELDS | {"screens": screens}
+        records.check(row, record, fields)
+        executed = int(record["executed"])
+        if not 0 <= executed < self.num_actions:
+            raise records.damaged(row, f"it executed the action {executed}")
+        self._random = records.unpack_generator(row, record["random"])
+        self._executed = self._actions[executed]
+        self._screens[:] = record["screens"]
+        self._go_to_start()
+        return atari_state.load(self._ale, self._fresh, row, record["ale"].tobytes())
+
+    def _go_to_start(self) -> None:
+        # Alone neither is enough: `reset_game` keeps memory of the last episode in
+        # a quarter of the ROMs, `restoreState` keeps the score and lives of Qbert.
+        self._ale.reset_game()
+        self._ale.restoreState(self._start)
 
     def _ends(self) -> tuple[bool, bool]:
         """Returns whether the episode has terminated or reached the cap."""

@@ -9,7 +9,7 @@ that: on the device its key is fold_in(the row's key, number), on the host its s
 is drawn from SeedSequence((base seed, row, number)).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from scaling import types
-from scaling.envs import interface
+from scaling.envs import interface, records
 
 # Rows that begin together. A reset may be as dear as many steps (random starts),
 # and few rows end in any one step. PacMan with random starts on 2 cores, in thousand
@@ -108,23 +108,38 @@ def _outcome(
     )
 
 
+class Restored(NamedTuple):
+    """What became of the rows of a process when they were restored."""
+
+    exact: Bool[np.ndarray, " B"]  # goes on exactly where it was saved
+    observation: np.ndarray  # [B, ...] first of a new episode; zeros where exact
+
+
 class HostRows:
     """A host environment whose rows reset themselves; NumPy in, NumPy out.
 
-    Safe to step from several threads at once for disjoint rows.
+    Safe to step from several threads at once for disjoint rows. Row i of this
+    process has the global number `first_row` + i, by which its episodes are named:
+    the same row plays the same episodes in whatever process it lives.
     """
 
-    def __init__(self, env: interface.HostEnvironment, base_seed: int) -> None:
+    def __init__(
+        self, env: interface.HostEnvironment, base_seed: int, first_row: int = 0
+    ) -> None:
         """Wraps `env`; `base_seed` ≥ 0 and the row name every episode's seed."""
         self.env = env
         self.base_seed = base_seed
+        self.first_row = first_row
         self.episode = np.full(env.size, -1, np.int64)  # [size], -1 before the first
 
     def reset(self, rows: Sequence[int]) -> np.ndarray:
         """Begins the next episode in each of `rows`; returns observations."""
         rows = [int(row) for row in rows]
         self.episode[rows] += 1
-        seeds = [episode_seed(self.base_seed, r, int(self.episode[r])) for r in rows]
+        seeds = [
+            episode_seed(self.base_seed, self.first_row + r, int(self.episode[r]))
+            for r in rows
+        ]
         return self.env.reset(rows, seeds)
 
     def step(self, rows: Sequence[int], action: np.ndarray) -> types.Outcome:
@@ -136,6 +151,72 @@ class HostRows:
             observation = observation.copy()
             observation[ended] = self.reset([rows[i] for i in ended.tolist()])
         return _outcome(transition, observation, np.float32)
+
+    def save(self) -> dict[str, np.ndarray]:
+        """Returns every row's episode number and record, named by global numbers.
+
+        The names are `row3/episode` and, of an environment that is
+        `interface.Restorable`, `row3/env/…`; what processes saved can be put
+        together in one mapping. Between steps only.
+        """
+        begun = np.flatnonzero(self.episode >= 0).tolist()
+        saved: dict[str, np.ndarray] = {}
+        for row, episode in enumerate(self.episode):
+            records.put(saved, self.first_row + row, {"episode": np.array(episode)})
+        if begun and isinstance(self.env, interface.Restorable):
+            for row, record in zip(begun, self.env.save(begun), strict=True):
+                named = {f"env/{name}": array for name, array in record.items()}
+                records.put(saved, self.first_row + row, named)
+        return saved
+
+    def restore(self, saved: Mapping[str, np.ndarray]) -> Restored:
+        """Puts every row back; one that cannot go on begins its next episode.
+
+        Args:
+          saved: what `save` returned for these rows, and any others; in a run with
+            the same `base_seed` and the same environment.
+
+        Raises:
+          ValueError: naming the row, if it is missing or its record is malformed.
+        """
+        numbers = range(self.first_row, self.first_row + self.env.size)
+        found = records.take(saved, numbers)
+        self.episode[:] = [
+            _saved_episode(row, record) for row, record in enumerate(found)
+        ]
+        exact = self._restore_exactly(found)
+        observation = np.zeros(
+            (self.env.size, *self.env.spec.observation_shape),
+            self.env.spec.observation_dtype,
+        )
+        if not exact.all():
+            others = np.flatnonzero(~exact)
+            observation[others] = self.reset(others.tolist())
+        return Restored(exact, observation)
+
+    def _restore_exactly(
+        self, found: Sequence[Mapping[str, np.ndarray]]
+    ) -> Bool[np.ndarray, " B"]:
+        """Returns which rows the environment took up where they were."""
+        exact = np.zeros(self.env.size, np.bool_)
+        kept = [
+            {name[4:]: array for name, array in row.items() if name.startswith("env/")}
+            for row in found
+        ]
+        rows = [row for row, record in enumerate(kept) if record]
+        if rows and isinstance(self.env, interface.Restorable):
+            exact[rows] = self.env.restore(rows, [kept[row] for row in rows])
+        return exact
+
+
+def _saved_episode(row: int, record: Mapping[str, np.ndarray]) -> int:
+    """Returns the number of the episode that the row was in, checked."""
+    number = {name: array for name, array in record.items() if "/" not in name}
+    records.check(row, number, {"episode": records.Field(np.int64, ())})
+    episode = int(number["episode"])
+    if not -1 <= episode < 2**62:
+        raise records.damaged(row, f"its episode number is {episode}")
+    return episode
 
 
 def episode_seed(base_seed: int, row: int, episode: int) -> int:

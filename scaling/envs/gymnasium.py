@@ -4,15 +4,25 @@ Images (three axes, uint8) stay as they are; anything else becomes float32. A ti
 limit (`TimeLimit`) is reported by gymnasium as truncated and stays so. Each row is
 an environment of its own, and the rows are stepped one after another: a step takes
 microseconds, and Python holds its lock in between.
+
+A row is saved as the seed of its episode and the actions executed since, and restored
+by playing them again. What comes must be what came before, or the row is not restored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from scaling import config, types
-from scaling.envs import interface
+from scaling.envs import interface, records
+
+_FIELDS = {
+    "seed": records.Field(np.int64, ()),
+    "reward": records.Field(np.float64, ()),
+    "random": records.Field(np.uint64, (records.GENERATOR_WORDS,)),
+}
 
 
 class GymnasiumEnvironment:
@@ -36,7 +46,12 @@ class GymnasiumEnvironment:
         self._previous = np.zeros(size, np.int64)  # action executed last, of each row
         self._steps = np.zeros(size, np.int64)  # steps of the row's episode
         self._random = [np.random.default_rng(0) for _ in range(size)]
+        self._seeds = np.zeros(size, np.int64)  # of the row's episode
+        self._executed: list[list[int]] = [[] for _ in range(size)]  # since its start
         self.spec, self._first_action = _spec(name, self._envs[0])
+        # The last observation and reward of each row.
+        first = np.zeros(self.spec.observation_shape, self.spec.observation_dtype)
+        self._last: list[tuple[np.ndarray, float]] = [(first, 0.0)] * size
 
     def reset(self, rows: Sequence[int], seeds: Sequence[int]) -> np.ndarray:
         """Begins an episode in each of `rows`; returns observations [rows, ...]."""
@@ -54,6 +69,23 @@ class GymnasiumEnvironment:
             terminated=np.array(terminated, np.bool_),
             truncated=np.array(truncated, np.bool_),
         )
+
+    def save(self, rows: Sequence[int]) -> list[dict[str, np.ndarray]]:
+        """Returns one record a row; see `interface.Restorable`."""
+        return [self._save_row(row) for row in rows]
+
+    def restore(
+        self, rows: Sequence[int], records: Sequence[Mapping[str, np.ndarray]]
+    ) -> Bool[np.ndarray, " B"]:
+        """Plays the episodes of `records` again; see `interface.Restorable`.
+
+        Takes as long as the steps of the episodes so far.
+
+        Raises:
+          ValueError: naming the row, if its record is malformed.
+        """
+        pairs = zip(rows, records, strict=True)
+        return np.array([self._restore_row(*pair) for pair in pairs], np.bool_)
 
     def render(self, row: int) -> np.ndarray | None:
         """Returns the environment's own picture of a row; None of an image.
@@ -75,19 +107,76 @@ class GymnasiumEnvironment:
         # Another stream than the environment's, which is seeded by the same number.
         self._random[row] = np.random.default_rng((seed, 1))
         self._steps[row] = 0
-        return self._array(observation)
+        self._seeds[row] = seed
+        self._executed[row] = []
+        self._last[row] = self._array(observation), 0.0
+        return self._last[row][0]
 
     def _advance(self, row: int, chosen: int) -> tuple[np.ndarray, float, bool, bool]:
         sticks = self._sticky and self._random[row].random() < self._sticky
         executed = self._previous[row] if sticks and self._steps[row] else chosen
+        return self._execute(row, int(executed))
+
+    def _execute(self, row: int, executed: int) -> tuple[np.ndarray, float, bool, bool]:
         self._previous[row] = executed
         self._steps[row] += 1
+        self._executed[row].append(executed)
         observation, reward, terminated, truncated, _ = self._envs[row].step(
-            self._first_action + int(executed)
+            self._first_action + executed
         )
         truncated = truncated or self._steps[row] >= self._max_steps
         ends = bool(terminated), bool(truncated and not terminated)
-        return self._array(observation), float(reward), *ends
+        self._last[row] = self._array(observation), float(reward)
+        return *self._last[row], *ends
+
+    def _save_row(self, row: int) -> dict[str, np.ndarray]:
+        observation, reward = self._last[row]
+        return {
+            "seed": np.array(self._seeds[row]),
+            "actions": np.array(self._executed[row], self._action_type()),
+            "observation": observation.copy(),
+            "reward": np.array(reward),
+            "random": records.pack_generator(self._random[row]),
+        }
+
+    def _restore_row(self, row: int, record: Mapping[str, np.ndarray]) -> bool:
+        """Returns whether the episode came to the same observation and reward."""
+        self._check(row, record)
+        random = records.unpack_generator(row, record["random"])
+        actions = record["actions"].tolist()
+        self._begin(row, int(record["seed"]))
+        for number, action in enumerate(actions, start=1):
+            *_, terminated, truncated = self._execute(row, action)
+            if (terminated or truncated) and number < len(actions):
+                return False  # nothing may be stepped beyond its end
+        self._random[row] = random
+        observation, reward = self._last[row]
+        # Bytes, since NaN is the same here and -0 is another number than 0.
+        same = observation.tobytes() == record["observation"].tobytes()
+        return same and np.float64(reward).tobytes() == record["reward"].tobytes()
+
+    def _check(self, row: int, record: Mapping[str, np.ndarray]) -> None:
+        """Refuses a record whose episode cannot be played."""
+        observation = records.Field(
+            self.spec.observation_dtype, self.spec.observation_shape
+        )
+        actions = records.Field(self._action_type(), (None,))
+        fields = _FIELDS | {"observation": observation, "actions": actions}
+        records.check(row, record, fields)
+        played, seed = record["actions"], int(record["seed"])
+        if played.size > self._max_steps:
+            raise records.damaged(
+                row,
+                f"its episode has {played.size} steps, and the protocol ends one "
+                f"after {self._max_steps}",
+            )
+        if played.size and played.max() >= self.spec.num_actions:
+            raise records.damaged(row, f"it executed the action {played.max()}")
+        if not 0 <= seed < 2**31:
+            raise records.damaged(row, f"its episode has the seed {seed}")
+
+    def _action_type(self) -> np.dtype:
+        return np.min_scalar_type(self.spec.num_actions - 1)
 
     def _array(self, observation: Any) -> np.ndarray:
         return np.asarray(observation, self.spec.observation_dtype)

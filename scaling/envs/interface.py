@@ -12,7 +12,7 @@ For videos an environment may have `render(state, row)`, on the host `render(row
 picture [height, width, 3] uint8, or None where the observation is picture enough.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -70,4 +70,37 @@ class HostEnvironment(Protocol):
 
     def close(self) -> None:
         """Frees what the environments hold."""
+        ...
+
+
+@runtime_checkable
+class Restorable(Protocol):
+    """A host environment whose rows can go on in another process.
+
+    A class without these methods is a whole `HostEnvironment` all the same: its rows
+    begin new episodes when a run is resumed. Between steps only, and only of rows
+    that have begun an episode and not ended it.
+    """
+
+    def save(self, rows: Sequence[int]) -> list[dict[str, np.ndarray]]:
+        """Returns one record a row: arrays of numbers or bytes (uint8), no objects.
+
+        A record has one array at least. The arrays are the caller's: later steps do
+        not change them.
+        """
+        ...
+
+    def restore(
+        self, rows: Sequence[int], records: Sequence[Mapping[str, np.ndarray]]
+    ) -> np.ndarray:
+        """Puts `rows` where the ones of `records` were; returns [rows] bool.
+
+        True means that the row goes on bit for bit: the same actions bring the same
+        observations, rewards and ends, and the same draws. False means that it could
+        not; the row's state then means nothing, and the caller resets it.
+
+        Raises:
+          ValueError: naming the row, if its record is malformed. Records may have
+            been written by anybody: check types, shapes and ranges before use.
+        """
         ...

@@ -108,12 +108,15 @@ class JumanjiEnvironment:
 
         def wander_once(t: Array, now: tuple) -> tuple:
             action_key = jax.random.fold_in(key, t)
-            action = jax.random.randint(action_key, (), 0, self._num_actions)
+            action = jax.random.randint(
+                action_key, (), 0, self._num_actions, dtype=jnp.int32
+            )
             game, timestep = self._game.step(now[0], action)
-            moved = (self._cast(game), timestep.observation, action)
-            return _where(timestep.last(), first, moved)
+            moved = (self._cast(game), _cast(timestep.observation, start[1]), action)
+            return _where(timestep.last(), start, moved)
 
-        return jax.lax.fori_loop(0, count, wander_once, _strong(first))
+        start = _strong(first)
+        return jax.lax.fori_loop(0, count, wander_once, start)
 
     def _advance(
         self, state: State, action: Int[Array, ""]
@@ -136,9 +139,7 @@ class JumanjiEnvironment:
 
     def _cast(self, game: Any) -> Any:
         """Returns the game's state with the types that its step gives it."""
-        return jax.tree.map(
-            lambda leaf, like: jnp.asarray(leaf, like.dtype), game, self._dtypes
-        )
+        return _cast(game, self._dtypes)
 
 
 def _make(name: str, random_start: int) -> tuple[Any, int]:
@@ -194,6 +195,11 @@ def _state_dtypes(game: Any) -> Any:
 def _raw(key: Any) -> Array:
     """Returns the key as jumanji wants it: two uint32."""
     return jax.random.key_data(key)
+
+
+def _cast(tree: Any, like: Any) -> Any:
+    """Returns the leaves with the types of those of a like tree."""
+    return jax.tree.map(lambda leaf, to: jnp.asarray(leaf, to.dtype), tree, like)
 
 
 def _strong(tree: Any) -> Any:

@@ -43,6 +43,39 @@ class Nowhere:
 """
 
 
+RESTORABLE = """
+import numpy as np
+from scaling.envs.interface import Transition
+from scaling.types import EnvSpec
+
+LENGTH = 8
+
+
+class Stroll:
+    kind = "host"
+    spec = EnvSpec("stroll", 2, (1,), np.float32, 1.0, 1)
+
+    def __init__(self, protocol, size):
+        self.size = size
+        self.place, self.clock = np.zeros((2, size), int)
+
+    def reset(self, rows, seeds):
+        self.place[rows] = [seed % LENGTH for seed in seeds]
+        self.clock[rows] = 0
+        return self.place[rows][:, None].astype(np.float32)
+
+    def step(self, rows, action):
+        self.place[rows] = (self.place[rows] + action) % LENGTH
+        self.clock[rows] += 1
+        none = self.clock[rows] < 0
+        seen = self.place[rows].astype(np.float32)
+        return Transition(seen[:, None], seen, none, none)
+
+    def close(self):
+        pass
+"""
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
@@ -79,6 +112,28 @@ def test_a_host_class_runs(folder):
     assert rows.step(range(3), np.zeros(3, int)).truncated.all()
     with pytest.raises(ValueError, match="runs on the host"):
         registry.make_device("coins_host:Coin", PROTOCOL)
+
+
+def test_the_methods_in_the_docs_restore(folder):
+    (methods,) = re.findall(
+        r"^(    def save\(.*?np\.ones.*?)$", DOCS.read_text(), re.DOTALL | re.MULTILINE
+    )
+    (folder / "strolls.py").write_text(f"{RESTORABLE}\n{methods}\n")
+    rows, again = (
+        autoreset.HostRows(registry.make_host("strolls:Stroll", PROTOCOL, 3), 0)
+        for _ in range(2)
+    )
+    rows.reset(range(3))
+    rows.step(range(3), np.array([0, 1, 1]))
+    saved = rows.save()
+
+    assert again.restore(saved).exact.all()
+    for _ in range(3):
+        action = np.array([1, 0, 1])
+        expected, actual = rows.step(range(3), action), again.step(range(3), action)
+        np.testing.assert_array_equal(actual.observation, expected.observation)
+    with pytest.raises(ValueError, match="place of row 1 is none"):
+        again.restore(saved | {"row1/env/place": np.array(8)})
 
 
 def test_own_classes_that_break_the_rules_are_refused(folder):
