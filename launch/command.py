@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn, TypeVar, cast
 import tyro
 
 from launch import errors
-from scaling import config, presets
+from scaling import config, hardware, presets
 
 USAGE_ERROR = 2
 DEFAULT_PRESET = "paper"
@@ -23,6 +23,7 @@ PresetName = Annotated[
     str, tyro.conf.arg(metavar="{" + ",".join(presets.PRESETS) + "}")
 ]
 FlatSettings = Annotated[config.Settings, tyro.conf.arg(name="")]
+FlatProcesses = Annotated[hardware.Processes, tyro.conf.arg(name="")]
 T = TypeVar("T")
 
 

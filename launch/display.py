@@ -9,14 +9,19 @@ import rich.console
 import rich.table
 
 from launch.study import Planned
+from scaling import peers
 
 STATES = {"new": "to run", "failed": "failed, runs again", "finished": "finished"}
 PLAIN_WIDTH = 120  # columns, where the output is not a terminal
 
 
-def console() -> rich.console.Console:
-    """Returns standard output, wide enough for the plan where it is a file."""
-    out = rich.console.Console(highlight=False)
+def console(group: peers.Alone | None = None) -> rich.console.Console:
+    """Returns standard output, wide enough for the plan where it is a file.
+
+    Of several processes only the first one is heard.
+    """
+    quiet = group is not None and not group.first
+    out = rich.console.Console(highlight=False, quiet=quiet)
     if not out.is_terminal:
         out.width = PLAIN_WIDTH
     return out

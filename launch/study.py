@@ -5,13 +5,14 @@ DIR/runs/<run_id>/          one run; result.json is its row
 DIR/results.csv             the rows of all runs
 """
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from launch.executors.task import Task
-from scaling import accounting, config, results
+from scaling import accounting, config, execution, results
 from scaling.envs import registry
 
 State = Literal["new", "finished", "failed"]
@@ -50,24 +51,29 @@ def tasks(
     settings: config.Settings,
     planned: Sequence[Planned],
     directory: pathlib.Path,
-    design: str,
+    how: execution.Execution,
 ) -> list[Task]:
-    """Returns what is left to run, each sized for the largest budget of the plan."""
+    """Returns the plan's runs, each sized for the largest budget of the plan."""
     largest = max(each.cell.frames for each in planned)
+    how = dataclasses.replace(how, allocate_frames=largest)
     return [
         Task(
             run_id=each.run_id,
             settings=settings,
             cell=each.cell,
             directory=directory / "runs" / each.run_id,
-            design=design,
-            allocate_frames=largest,
+            how=how,
             group=(each.account.stored_slots, each.cell.control_for),
             work=each.account.searched + each.account.samples,
         )
         for each in planned
-        if each.state != "finished"
     ]
+
+
+def left(tasks: Sequence[Task], planned: Sequence[Planned]) -> list[Task]:
+    """Returns what is left to run of the tasks of a plan."""
+    pairs = zip(tasks, planned, strict=True)
+    return [task for task, each in pairs if each.state != "finished"]
 
 
 def check(directory: pathlib.Path, settings: config.Settings) -> None:
@@ -127,7 +133,7 @@ def claim(directory: pathlib.Path, settings: config.Settings) -> None:
 
 def record_failure(task: Task, status: str, note: str) -> None:
     """Writes the row of a run that failed: how (`status`) and why, in one line."""
-    known = results.identity(task.settings, task.cell, task.design)
+    known = results.identity(task.settings, task.cell, task.how.design)
     attempts = results.attempts_before(task.directory) + 1
     results.write_row(task.directory, results.failed_row(known, status, note, attempts))
 

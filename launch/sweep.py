@@ -8,9 +8,9 @@ from typing import Literal, TypeVar
 import rich.console
 
 from launch import checks, command, display, grid, progress, study
-from launch.executors import local
+from launch.executors import local, together
 from launch.executors.task import Event, Task
-from scaling import config, presets, results
+from scaling import config, execution, hardware, peers, presets, results
 from scaling.envs import registry
 
 DESCRIPTION = """Runs a study: every budget, fraction and seed of a grid.
@@ -49,7 +49,10 @@ class Sweep:
     out: pathlib.Path = pathlib.Path("results")
     """Directory of the study."""
     parallel: int | None = None
-    """Worker processes (default: one for each core; one on an accelerator)."""
+    """Worker processes (default: one for each core; one on an accelerator, on a mesh
+    of several devices, and in each of several processes)."""
+    mesh: hardware.Mesh = hardware.ALL_DEVICES
+    processes: command.FlatProcesses = hardware.ONE_PROCESS
     dry_run: bool = False
     """Print the plan and stop."""
     settings: command.FlatSettings
@@ -86,20 +89,30 @@ def sweep(argv: Sequence[str]) -> int:
     flags = command.parse(Sweep, argv, DESCRIPTION)
     settings, out = flags.settings, flags.out
     checks.check_settings(settings)
+    hardware.check(flags.mesh, flags.processes)
     planned = study.plan(settings, cells_of(flags), out)
-    tasks = study.tasks(settings, planned, out, flags.design)
+    how = execution.Execution(design=flags.design, mesh=flags.mesh)
+    every = study.tasks(settings, planned, out, how)
+    tasks = study.left(every, planned)
     parallel = _parallel(flags, len(tasks))
     study.check(out, settings)
-    console = display.console()
+    group = peers.Alone() if flags.dry_run else together.join(flags.processes, every)
+    console = display.console(group)
     display.print_plan(console, planned, registry.typical_episode_steps(settings.env))
     checks.check_installed()
     if flags.dry_run:
         return 0
-    study.claim(out, settings)
+    if group.first:
+        study.claim(out, settings)
     with progress.display_for(console, tasks, parallel) as show:
         keeper = Keeper(out, show)
-        local.execute(tasks, keeper, parallel=parallel)
-    results.write_table(out)
+        if hardware.several(flags.processes):
+            together.execute(tasks, every, keeper, group)
+        else:
+            local.execute(tasks, keeper, parallel=parallel)
+    group.leave()
+    if group.first:
+        results.write_table(out)
     return _close(console, out, keeper.failed)
 
 
@@ -155,7 +168,7 @@ def _searches(flags: Sweep) -> int:
 
 def _parallel(flags: Sweep, tasks: int) -> int:
     if flags.parallel is None:
-        return local.default_parallel(tasks)
+        return local.default_parallel(tasks, flags.mesh)
     if flags.parallel < 1:
         raise ValueError(
             f"--parallel is the number of worker processes; got {flags.parallel}, use "

@@ -5,8 +5,9 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 from launch import checks, command, display, errors, grid, progress, study, worker
+from launch.executors import together
 from launch.executors.task import Event, Task
-from scaling import config, results
+from scaling import config, execution, hardware, results
 from scaling.envs import registry
 
 DESCRIPTION = """Makes one run: trains, evaluates, writes DIR/runs/RUN_ID/result.json
@@ -28,6 +29,8 @@ class Train:
     """Seed of everything random in the run."""
     out: pathlib.Path = pathlib.Path("results")
     """Directory of the study that the run belongs to."""
+    mesh: hardware.Mesh = hardware.ALL_DEVICES
+    processes: command.FlatProcesses = hardware.ONE_PROCESS
     settings: command.FlatSettings
 
 
@@ -54,18 +57,24 @@ def train(argv: Sequence[str]) -> int:
     flags = command.parse(Train, argv, DESCRIPTION)
     settings, out = flags.settings, flags.out
     checks.check_settings(settings)
+    hardware.check(flags.mesh, flags.processes)
     planned = study.plan(settings, [cell_of(flags)], out)
+    how = execution.Execution(mesh=flags.mesh)
+    (task,) = study.tasks(settings, planned, out, how)
     study.check(out, settings)
-    console = display.console()
+    group = together.join(flags.processes, [task])
+    console = display.console(group)
     display.print_plan(console, planned, registry.typical_episode_steps(settings.env))
     checks.check_installed()
-    tasks = study.tasks(settings, planned, out, "factorial")
-    study.claim(out, settings)
-    for task in tasks:  # one, or none if it is finished
-        with progress.display_for(console, tasks, parallel=1) as show:
+    if group.first:
+        study.claim(out, settings)
+    if group.share(planned[0].state != "finished"):
+        with progress.display_for(console, [task], parallel=1) as show:
             make(task, show)
-    table = results.write_table(out)
-    console.print(f"Table: {table}", soft_wrap=True, markup=False)
+    group.leave()
+    if group.first:
+        table = results.write_table(out)
+        console.print(f"Table: {table}", soft_wrap=True, markup=False)
     return 0
 
 
@@ -87,8 +96,7 @@ def make(
             task.settings,
             task.cell,
             task.directory,
-            design=task.design,
-            allocate_frames=task.allocate_frames,
+            how=task.how,
             report=lambda detail: show(Event("progress", 0, task, detail)),
         )
     except Exception as error:

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 from launch import errors
 from launch.executors.task import Task
-from scaling import config
+from scaling import config, execution
 
 Runner = Callable[..., dict[str, Any]]  # the signature of scaling.run.run
 
@@ -41,8 +41,7 @@ def message(task: Task) -> str:
             "settings": config.as_dict(task.settings),
             "cell": config.as_dict(task.cell),
             "directory": str(task.directory),
-            "design": task.design,
-            "allocate_frames": task.allocate_frames,
+            "how": execution.as_dict(task.how),
         }
     )
 
@@ -63,8 +62,7 @@ def serve(tasks: TextIO, out: TextIO, runner: Runner) -> None:
                 config.settings_from_dict(order["settings"]),
                 config.cell_from_dict(order["cell"]),
                 pathlib.Path(order["directory"]),
-                design=order["design"],
-                allocate_frames=order["allocate_frames"],
+                how=execution.from_dict(order["how"]),
                 report=say,
             )
             say({"event": "finished", "row": row})

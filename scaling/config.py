@@ -199,6 +199,9 @@ class Settings:
     groups: int = 2
     """Host environments: lockstep groups of lanes; one group's environments step
     while the device searches the next (ours)."""
+    precision: Literal["f32", "bf16", "f64"] = "f32"
+    """`bf16`: networks compute in bfloat16, parameters, losses and targets stay
+    float32; `f64`: everything in float64, for tests of exactness (ours)."""
     protocol: Protocol = Protocol()
     network: Network = Network()
     value: Value = Value()

@@ -1,66 +1,98 @@
-"""The loop for device environments: calls run inside one compiled program."""
+"""The loop for device environments: calls run inside one compiled program.
 
+On a mesh each device runs it on its own shards and their environments.
+"""
+
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Int, UInt32
 
-from scaling import accounting, iteration, types
+from scaling import accounting, config, iteration, sharding, types
 from scaling import layout as layouts
 from scaling.envs import autoreset, interface
 from scaling.learner import update
 from scaling.replay import frames as frame_store
 from scaling.replay import steps
 
-Advance = Callable[..., tuple[iteration.State, update.Metrics]]
+Advance = Callable[..., tuple[iteration.State, iteration.Summary]]
 
 
-def make_begin(
-    env: interface.DeviceEnvironment, parts: iteration.Parts
-) -> Callable[[Key[Array, ""]], iteration.State]:
-    """Returns a compiled function from a run's key to its state before any call."""
-    layout, spec = parts.layout, env.spec
-    rows = layout.shards * layout.environments
-    shape = (layout.shards, max(1, layout.environments), layout.step_capacity)
+class Programs(NamedTuple):
+    """The two compiled programs of a run."""
 
-    def begin(key: Key[Array, ""]) -> iteration.State:
-        frames = frame_store.empty_on_device(
-            shape, spec.observation_shape, spec.observation_dtype
+    begin: Callable[..., iteration.State]
+    """(seed, numbers of the shards [G]) → state before any call"""
+    advance: Advance
+    """(state, calls, number, total updates) → state, summary: runs the first
+    `number` of `calls` (an array of each field) with no return to the host"""
+
+
+def make_programs(
+    env: interface.DeviceEnvironment,
+    settings: config.Settings,
+    layout: layouts.Layout,
+    mesh: jax.sharding.Mesh,
+) -> Programs:
+    """Returns the programs of all cells of these settings and sizes."""
+    parts = iteration.make_parts(settings, env.spec, layout, sharding.mean(mesh))
+    begin = functools.partial(_begin, env=env, parts=parts)
+    advance = functools.partial(
+        _advance, env=env, parts=parts, total=sharding.total(mesh)
+    )
+    rows, whole = sharding.ROWS, sharding.WHOLE
+    state = iteration.specs(iteration.learner_specs(mesh, settings, env.spec))
+    return Programs(
+        sharding.program(begin, mesh, (whole, rows), state),
+        sharding.program(
+            advance, mesh, (state, whole, whole, whole), (state, whole), donate=(0,)
+        ),
+    )
+
+
+def _begin(
+    seed: UInt32[Array, ""],
+    number: Int[Array, " G"],
+    *,
+    env: interface.DeviceEnvironment,
+    parts: iteration.Parts,
+) -> iteration.State:
+    layout, spec, key = parts.layout, env.spec, jax.random.key(seed)
+    shape = (number.size, max(1, layout.environments), layout.step_capacity)
+    frames = frame_store.empty_on_device(
+        shape, spec.observation_shape, spec.observation_dtype
+    )
+    observation, rows = frames[:, :, 0], ()
+    if layout.environments:
+        every = jax.random.split(
+            jax.random.fold_in(key, iteration.ENVIRONMENT),
+            layout.shards * layout.environments,
         )
-        observation, env_rows = frames[:, :, 0], ()
-        if rows:
-            row_key = jax.random.fold_in(key, iteration.ENVIRONMENT)
-            env_rows, observation = autoreset.reset(
-                env, jax.random.split(row_key, rows)
-            )
-        return parts.initial(key, iteration.Start(observation, env_rows, frames))
-
-    return jax.jit(begin)
+        own = frame_store.to_shards(every, layout.shards)[number]
+        rows, observation = autoreset.reset(env, frame_store.to_rows(own))
+    return parts.initial(key, iteration.Start(number, observation, rows, frames))
 
 
-def make_advance(env: interface.DeviceEnvironment, parts: iteration.Parts) -> Advance:
-    """Returns a compiled (state, calls, number, total updates) → state, metrics.
+def _advance(
+    state: iteration.State,
+    calls: accounting.Calls,
+    number: Int[Array, ""],
+    total_updates: Int[Array, ""],
+    *,
+    env: interface.DeviceEnvironment,
+    parts: iteration.Parts,
+    total: Callable[[Any], Any],
+) -> tuple[iteration.State, iteration.Summary]:
+    def body(index: Array, carry: Any) -> Any:
+        call = iteration.Call(*(field[index] for field in calls))
+        state, metrics = carry
+        return one_call(env, parts, state, metrics, call, total_updates)
 
-    It runs the first `number` of `calls` (an array of each field) with no return
-    to the host; the metrics are sums over the updates made.
-    """
-
-    def advance(
-        state: iteration.State,
-        calls: accounting.Calls,
-        number: Int[Array, ""],
-        total_updates: Int[Array, ""],
-    ) -> tuple[iteration.State, update.Metrics]:
-        def body(index: Array, carry: Any) -> Any:
-            call = iteration.Call(*(field[index] for field in calls))
-            state, metrics = carry
-            return one_call(env, parts, state, metrics, call, total_updates)
-
-        return jax.lax.fori_loop(0, number, body, (state, update.no_metrics()))
-
-    return jax.jit(advance, donate_argnums=0)
+    start = (state, update.no_metrics())
+    return iteration.summarise(*jax.lax.fori_loop(0, number, body, start), total=total)
 
 
 def one_call(
@@ -72,14 +104,14 @@ def one_call(
     total_updates: Int[Array, ""],
 ) -> tuple[iteration.State, update.Metrics]:
     """Returns state and summed metrics after one call."""
-    layout = parts.layout
+    layout, shards = parts.layout, state.shard.number.size
     placed = parts.place(state, call)
     history = types.History(parts.gather(state, placed.stack), placed.past)
     rows, keys = frame_store.to_rows((history, placed.keys))
     heat = parts.temperature(call, total_updates)
     found = parts.search(state.learner.params, rows, keys, heat)
-    searched = frame_store.to_shards(found, layout.shards)
-    state, metrics = learn(parts, state, metrics, call, total_updates)
+    searched = frame_store.to_shards(found, shards)
+    state, metrics = learn(parts, state, metrics, placed, call, total_updates)
     state, facts, observation = act(env, layout, state, searched, call)
     state = parts.record(state, placed, call, searched, facts)
     if not layout.environments:
@@ -95,6 +127,7 @@ def learn(
     parts: iteration.Parts,
     state: iteration.State,
     metrics: update.Metrics,
+    placed: iteration.Placed,
     call: iteration.Call,
     total_updates: Int[Array, ""],
 ) -> tuple[iteration.State, update.Metrics]:
@@ -103,7 +136,7 @@ def learn(
     def body(index: Array, carry: Any) -> Any:
         learner, metrics = carry
         number = call.first_update + index
-        samples = parts.draw(state, call, number)
+        samples = parts.draw(state, placed, call, number)
         stacks = parts.batch_stacks(state, samples)
         frames = tuple(parts.gather(state, stack) for stack in stacks)
         batch = parts.batch(state._replace(learner=learner), samples, frames)
@@ -129,10 +162,10 @@ def act(
     In a call without fresh rows they stay as they are. In the trimmed last call all
     of them step and only the live rows are recorded.
     """
-    shape = (layout.shards, layout.environments)
+    shards = state.shard.number.size
     action = searched.action[:, : layout.environments]
     if not layout.environments:
-        none = jnp.zeros(shape)
+        none = jnp.zeros((shards, 0))
         return state, steps.Facts(none.astype(jnp.int32), none, none, none > 0), none
 
     def step(rows: Any) -> tuple[Any, types.Outcome]:
@@ -143,7 +176,7 @@ def act(
         return rows, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), outcome)
 
     rows, outcome = jax.lax.cond(call.fresh > 0, step, stay, state.env)
-    outcome = frame_store.to_shards(outcome, layout.shards)
+    outcome = frame_store.to_shards(outcome, shards)
     facts = steps.Facts(
         action=action,
         reward=outcome.reward,

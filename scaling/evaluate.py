@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from scaling import config, types
+from scaling import config, peers, types
 from scaling.agent import act
 from scaling.agent import model as models
 from scaling.envs import autoreset, interface
@@ -146,6 +146,7 @@ def on_host(
         returns = np.zeros(episodes)
         for turn in turns_on_host(env, policy, protocol, params, seed, episodes):
             returns[turn.number] += turn.reward
+            peers.group().mark("the evaluation")
         return returns
 
     return evaluate

@@ -16,7 +16,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaling import accounting, config, evaluate, iteration, types, video
+from scaling import (
+    accounting,
+    config,
+    evaluate,
+    groups,
+    iteration,
+    peers,
+    sharding,
+    types,
+    video,
+)
 from scaling import layout as layouts
 from scaling.agent import model as models
 from scaling.envs import autoreset, interface, registry
@@ -30,63 +40,113 @@ class Programs(NamedTuple):
 
     initial: Callable[..., iteration.State]
     place: Callable[..., iteration.Placed]
-    search: Callable[..., types.Searched]
+    search: tuple[Callable[..., types.Searched], ...]  # one for each group
     draw: Callable[..., Any]
     learn: Callable[..., tuple[update.LearnerState, update.Metrics]]
     record: Callable[..., iteration.State]
+    summarise: Callable[..., tuple[iteration.State, iteration.Summary]]
+
+
+class Happened(NamedTuple):
+    """What the environments' steps led to, fields [G, E]."""
+
+    reward: Any
+    discount: Any
+    last: Any
 
 
 @functools.lru_cache(maxsize=8)
 def programs(
-    settings: config.Settings, spec: types.EnvSpec, layout: layouts.Layout
+    settings: config.Settings,
+    spec: types.EnvSpec,
+    layout: layouts.Layout,
+    mesh: jax.sharding.Mesh,
 ) -> Programs:
     """Returns one set of programs for all cells of these settings and sizes."""
-    parts = iteration.make_parts(settings, spec, layout)
-
-    def search(params, frames, past, keys, call, total_updates):
-        history = types.History(frames, past)
-        heat = parts.temperature(call, total_updates)
-        return parts.search(params, history, keys, heat)
-
-    def draw(state, call, number):
-        samples = parts.draw(state, call, number)
-        return samples, parts.batch_stacks(state, samples)
-
-    def learn(state, metrics, samples, frames, progress):
-        batch = parts.batch(state, samples, frames)
-        learner, new = parts.update(state.learner, batch, progress)
-        return learner, jax.tree.map(jnp.add, metrics, new)
-
+    parts = iteration.make_parts(settings, spec, layout, sharding.mean(mesh))
+    rows, whole = sharding.ROWS, sharding.WHOLE
+    learner = iteration.learner_specs(mesh, settings, spec)
+    state = iteration.specs(learner)
+    placed = iteration.placed_specs()
+    make = functools.partial(sharding.program, mesh=mesh)
+    bind = functools.partial
+    split = groups.make(settings.groups, layout, mesh)
     return Programs(
-        initial=jax.jit(parts.initial),
-        place=jax.jit(parts.place),
-        search=jax.jit(search),
-        draw=jax.jit(draw),
-        learn=jax.jit(learn),
-        record=jax.jit(parts.record, donate_argnums=0),
+        initial=make(bind(_initial, parts=parts), inputs=(whole, rows), outputs=state),
+        place=make(parts.place, inputs=(state, whole), outputs=placed),
+        search=tuple(
+            make(
+                bind(_search, parts=parts, rows=group.rows),
+                inputs=(learner, rows, placed, whole, whole),
+                outputs=rows,
+            )
+            for group in split
+        ),
+        draw=make(
+            bind(_draw, parts=parts),
+            inputs=(state, placed, whole, whole),
+            outputs=rows,
+        ),
+        learn=make(
+            bind(_learn, parts=parts),
+            inputs=(state, whole, rows, rows, whole),
+            outputs=(learner, whole),
+        ),
+        record=make(
+            bind(_record, parts=parts, order=groups.order(split)),
+            inputs=(state, placed, whole, rows, rows),
+            outputs=state,
+            donate=(0,),
+        ),
+        summarise=make(
+            bind(iteration.summarise, total=sharding.total(mesh)),
+            inputs=(state, whole),
+            outputs=(state, whole),
+        ),
     )
 
 
-def groups_for(settings: config.Settings, layout: layouts.Layout) -> int:
-    """Returns the lockstep groups: the most, up to the setting, that divide lanes."""
-    fresh, stored = (
-        layout.shards * rows for rows in (layout.environments, layout.stored_slots)
-    )
-    return max(
-        number
-        for number in range(1, settings.groups + 1)
-        if fresh % number == 0 and stored % number == 0
-    )
+def _initial(seed: Any, number: Any, *, parts: iteration.Parts) -> iteration.State:
+    return parts.initial(jax.random.key(seed), iteration.Start(number, (), (), ()))
+
+
+def _search(learner, frames, placed, call, total_updates, *, parts, rows):
+    """Returns the searches of the rows of a group; their frames are given."""
+    past, keys = frame_store.to_rows((placed.past, placed.keys))
+    history = types.History(frames, past[rows])
+    heat = parts.temperature(call, total_updates)
+    return parts.search(learner.params, history, keys[rows], heat)
+
+
+def _draw(state, placed, call, number, *, parts):
+    samples = parts.draw(state, placed, call, number)
+    return samples, parts.batch_stacks(state, samples)
+
+
+def _learn(state, metrics, samples, frames, progress, *, parts):
+    batch = parts.batch(state, samples, frames)
+    learner, new = parts.update(state.learner, batch, progress)
+    return learner, jax.tree.map(jnp.add, metrics, new)
+
+
+def _record(state, placed, call, found, happened, *, parts, order):
+    """Returns the state after a call; `found` has the searches of each group."""
+    searched = jax.tree.map(lambda *fields: jnp.concatenate(fields)[order], *found)
+    searched = frame_store.to_shards(searched, state.shard.number.size)
+    action = searched.action[:, : parts.layout.environments]
+    facts = steps.Facts(action, *happened)
+    return parts.record(state, placed, call, searched, facts)
 
 
 class HostLoop:
-    """One run with host environments.
+    """One run with host environments: those of this process's shards.
 
     Args:
       settings: of the study.
       spec: of the environment.
       layout: sizes.
       seed: of the run.
+      mesh: of devices.
       directory: where the frames are stored while the run lasts.
     """
 
@@ -96,26 +156,34 @@ class HostLoop:
         spec: types.EnvSpec,
         layout: layouts.Layout,
         seed: int,
+        mesh: jax.sharding.Mesh,
         directory: pathlib.Path,
     ):
-        self._layout = layout
-        self._programs = programs(settings, spec, layout)
-        self._groups = _group_rows(layout, groups_for(settings, layout))
-        shape = (layout.shards, max(1, layout.environments), layout.step_capacity)
-        self._frames = frame_store.HostFrames(
-            directory, shape, spec.observation_shape, spec.observation_dtype
+        self._layout, self._mesh = layout, mesh
+        self._programs = programs(settings, spec, layout, mesh)
+        self._shards = sharding.local_shards(mesh, layout.shards)
+        self._groups = groups.local(
+            groups.make(settings.groups, layout, mesh), layout, mesh
         )
-        rows = layout.shards * layout.environments
+        shape = (max(1, layout.environments), layout.step_capacity)
+        self._frames = frame_store.HostFrames(
+            directory,
+            self._shards,
+            (*shape, *spec.observation_shape),
+            spec.observation_dtype,
+        )
         self._environments = None
-        if rows:
+        if rows := len(self._shards) * layout.environments:
             env = registry.make_host(settings.env, settings.protocol, rows)
-            self._environments = autoreset.HostRows(env, seed)
+            self._environments = autoreset.HostRows(
+                env, seed, self._shards[0] * layout.environments
+            )
             first = self._environments.reset(range(rows))
             self._store(first, np.zeros(rows, int), np.ones(rows, bool))
         self._actors = ThreadPoolExecutor(len(self._groups), "environments")
         self._fetcher = ThreadPoolExecutor(1, "batches")
         self.state = self._programs.initial(
-            jax.random.key(seed), iteration.Start((), (), ())
+            np.uint32(seed), sharding.from_local(mesh, np.array(self._shards, np.int32))
         )
 
     def advance(
@@ -124,13 +192,13 @@ class HostLoop:
         calls: accounting.Calls,
         number: int,
         total_updates: int,
-    ) -> tuple[iteration.State, update.Metrics]:
-        """Returns the state after the first `number` of `calls`, and summed metrics."""
-        metrics = update.no_metrics()
+    ) -> tuple[iteration.State, iteration.Summary]:
+        """Returns the state after the first `number` of `calls`, and a summary."""
+        metrics = jax.tree.map(np.asarray, update.no_metrics())
         for index in range(number):
-            call = iteration.Call(*(int(field[index]) for field in calls))
+            call = iteration.Call(*(np.int32(field[index]) for field in calls))
             state, metrics = self._call(state, metrics, call, total_updates)
-        return state, metrics
+        return self._programs.summarise(state, metrics)
 
     def close(self) -> None:
         """Stops the environments and deletes the stored frames."""
@@ -148,9 +216,9 @@ class HostLoop:
         total_updates: int,
     ) -> tuple[iteration.State, update.Metrics]:
         placed = self._programs.place(state, call)
-        batches = self._batches(state, call)
+        batches = self._batches(state, placed, call)
         first = next(batches, None)  # on its way while the device searches
-        searched, acting = self._search_and_act(state, placed, call, total_updates)
+        found, acting = self._search_and_act(state, placed, call, total_updates)
         learner = state.learner
         for offset, (samples, frames) in enumerate(_chain(first, batches)):
             progress = (call.first_update + offset) / max(total_updates, 1)
@@ -162,22 +230,22 @@ class HostLoop:
                 progress,
             )
         outcome = self._outcome(acting)
-        live = np.asarray(placed.live[:, : self._layout.environments]).reshape(-1)
-        facts = jax.tree.map(self._to_shards, self._facts(searched, outcome))
+        peers.group().mark(f"the environments of call {call.number}")
+        live = sharding.to_local(placed.live)[:, : self._layout.environments]
         state = self._programs.record(
             state._replace(learner=learner),
             placed,
             call,
-            jax.tree.map(self._to_shards, searched),
-            facts,
+            found,
+            sharding.from_local(self._mesh, self._happened(outcome)),
         )
         if outcome is not None:
-            count = np.asarray(state.shard.steps.complete).reshape(-1)
-            self._store(outcome.observation, count, live)
+            count = sharding.to_local(state.shard.steps.complete)
+            self._store(outcome.observation, count.reshape(-1), live.reshape(-1))
         return state, metrics
 
     def _batches(
-        self, state: iteration.State, call: iteration.Call
+        self, state: iteration.State, placed: iteration.Placed, call: iteration.Call
     ) -> Iterator[tuple[Any, Future]]:
         """Yields the samples of the call's updates; the next frames are on the way.
 
@@ -186,15 +254,26 @@ class HostLoop:
         """
         waiting: list[tuple[Any, Future]] = []
         for offset in range(call.updates):
-            number = call.first_update + offset
-            samples, stacks = self._programs.draw(state, call, number)
+            number = np.int32(call.first_update + offset)
+            samples, stacks = self._programs.draw(state, placed, call, number)
             waiting.append((samples, self._fetcher.submit(self._fetch, stacks)))
             if offset:
                 yield waiting.pop(0)
         yield from waiting
 
     def _fetch(self, stacks: tuple[steps.Stack, ...]) -> tuple[jax.Array, ...]:
-        return tuple(jnp.asarray(self._frames.gather(stack)) for stack in stacks)
+        return tuple(
+            sharding.from_local(
+                self._mesh, self._to_shards(self._gather(sharding.to_local(stack)))
+            )
+            for stack in stacks
+        )
+
+    def _gather(self, stack: steps.Stack) -> np.ndarray:
+        """Returns the frames [G·B, D, ...] of stacks with fields [G, B, ...]."""
+        shards, rows = stack.column.shape
+        shard = np.repeat(np.arange(shards), rows)
+        return self._frames.gather(shard, frame_store.to_rows(stack))
 
     def _search_and_act(
         self,
@@ -202,28 +281,23 @@ class HostLoop:
         placed: iteration.Placed,
         call: iteration.Call,
         total_updates: int,
-    ) -> tuple[types.Searched, list[Future]]:
+    ) -> tuple[list[types.Searched], list[Future]]:
         """Searches group after group; a group's environments step meanwhile."""
-        inputs = (self._frames.gather(placed.stack), placed.past, placed.keys)
-        frames, past, keys = frame_store.to_rows(inputs)
-        found = [
-            self._programs.search(
-                state.learner.params,
-                frames[rows],
-                past[rows],
-                keys[rows],
-                call,
-                total_updates,
-            )
-            for rows, _ in self._groups
-        ]
+        stack = frame_store.to_rows(sharding.to_local(placed.stack))
+        found = []
+        for group, search in zip(self._groups, self._programs.search, strict=True):
+            wanted = steps.Stack(*(field[group.rows] for field in stack))
+            frames = self._frames.gather(group.rows // self._layout.lanes, wanted)
+            frames = sharding.from_local(self._mesh, frames)
+            found.append(search(state.learner, frames, placed, call, total_updates))
         acting = []
         if call.fresh:
-            for (rows, environments), result in zip(self._groups, found, strict=True):
-                action = np.asarray(result.action)[: len(environments)]
-                acting.append(self._actors.submit(self._step, environments, action))
-                del rows
-        return _in_order(found, self._groups), acting
+            for group, result in zip(self._groups, found, strict=True):
+                action = sharding.to_local(result.action)[group.is_fresh]
+                acting.append(
+                    self._actors.submit(self._step, group.environments, action)
+                )
+        return found, acting
 
     def _step(self, environments: np.ndarray, action: np.ndarray) -> types.Outcome:
         assert self._environments is not None
@@ -235,27 +309,19 @@ class HostLoop:
             return None
         parts = [future.result() for future in acting]
         joined = jax.tree.map(lambda *fields: np.concatenate(fields), *parts)
-        order = np.argsort(np.concatenate([rows for _, rows in self._groups]))
+        order = np.argsort(np.concatenate([g.environments for g in self._groups]))
         return jax.tree.map(lambda field: field[order], joined)
 
-    def _facts(
-        self, searched: types.Searched, outcome: types.Outcome | None
-    ) -> steps.Facts:
-        """Returns the facts of the environments' steps, zeros if there were none."""
-        rows = self._layout.shards * self._layout.environments
+    def _happened(self, outcome: types.Outcome | None) -> Happened:
+        """Returns what the environments' steps led to, zeros if there were none."""
         if outcome is None:
-            none = jnp.zeros(rows)
-            return steps.Facts(none.astype(jnp.int32), none, none, none > 0)
-        action = self._to_shards(searched.action)[:, : self._layout.environments]
-        return steps.Facts(
-            action=action.reshape(rows),
-            reward=jnp.asarray(outcome.reward),
-            discount=jnp.asarray(outcome.discount),
-            last=jnp.asarray(outcome.terminated | outcome.truncated),
-        )
+            none = np.zeros((len(self._shards), self._layout.environments), np.float32)
+            return Happened(none, none, none > 0)
+        last = outcome.terminated | outcome.truncated
+        return self._to_shards(Happened(outcome.reward, outcome.discount, last))
 
     def _to_shards(self, rows: Any) -> Any:
-        return frame_store.to_shards(rows, self._layout.shards)
+        return frame_store.to_shards(rows, len(self._shards))
 
     def _store(self, frame: np.ndarray, step: np.ndarray, live: np.ndarray) -> None:
         self._frames.append(*map(self._to_shards, (frame, step, live)))
@@ -265,33 +331,6 @@ def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
     if first is not None:
         yield first
         yield from rest
-
-
-def _group_rows(
-    layout: layouts.Layout, groups: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Returns each group's rows of the search batch and its environments' numbers.
-
-    The rows of the environments come first.
-    """
-    rows = np.arange(layout.shards * layout.lanes).reshape(layout.shards, -1)
-    fresh = rows[:, : layout.environments].reshape(-1)
-    stored = rows[:, layout.environments :].reshape(-1)
-    return [
-        (
-            np.concatenate([fresh[group::groups], stored[group::groups]]),
-            np.arange(fresh.size)[group::groups],
-        )
-        for group in range(groups)
-    ]
-
-
-def _in_order(
-    found: list[types.Searched], groups: list[tuple[np.ndarray, np.ndarray]]
-) -> types.Searched:
-    """Returns the results of all groups in the order of the search batch."""
-    order = np.argsort(np.concatenate([rows for rows, _ in groups]))
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[order], *found)
 
 
 def evaluation(settings: config.Settings) -> tuple[evaluate.Evaluate, types.EnvSpec]:

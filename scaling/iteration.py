@@ -9,7 +9,9 @@ step while the device works. In both, an iteration (a *call*) is
 and learning does not wait for what this call's environments do.
 
 Everything with a row axis is laid out [G shards, rows]. A shard steps, stores and
-samples for itself: the parts are mapped over the leading axis.
+samples for itself: the parts are mapped over the leading axis, which holds all
+shards, or those of one device of a mesh. A shard's number is in the state, so the
+parts do not know where they run; only the means of the learner cross devices.
 """
 
 import functools
@@ -20,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
-from scaling import config, types
+from scaling import config, sharding, types
 from scaling import layout as layouts
 from scaling.agent import model as models
 from scaling.learner import loss, sampling, update
@@ -33,6 +35,7 @@ from scaling.search import mcts
 class Shard(NamedTuple):
     """What a shard keeps; every field has a leading axis G."""
 
+    number: Int[Array, " G"]  # of the shard in the run
     steps: steps.Steps
     lanes: lanes.Lanes
     window: window.Window
@@ -54,13 +57,22 @@ class Episodes(NamedTuple):
     """Returns of training episodes, for the log."""
 
     running: Float[Array, "G E"]  # return so far of the episode under way
-    finished: Int[Array, ""]  # episodes that ended since the log last read
+    finished: Int[Array, " G"]  # episodes that ended since the log last read
+    total: Float[Array, " G"]  # sum of their returns
+
+
+class Summary(NamedTuple):
+    """What some calls did, over all shards; the same on every device."""
+
+    metrics: update.Metrics  # sums over the updates
+    finished: Int[Array, ""]  # episodes that ended
     total: Float[Array, ""]  # sum of their returns
 
 
 class Start(NamedTuple):
     """What a run starts from, beside its key."""
 
+    number: Int[Array, " G"]  # of the shards
     observation: Any  # first ones, [G·E, ...]; () when the host has the frames
     env: Any  # device environments after their reset, [G·E] rows, or ()
     frames: Any  # zeroed, [G, E, T, ...], or ()
@@ -86,6 +98,7 @@ class Placed(NamedTuple):
     stack: steps.Stack  # of the frames, fields [G, L, ...]
     past: Int[Array, "G L H"]  # past actions
     keys: Key[Array, "G L"]
+    sampleable: Float[Array, ""]  # mean entries of a shard that the learner may draw
 
 
 # What a key is for; a key is fold_in(fold_in(run key, purpose), number).
@@ -99,7 +112,7 @@ class Parts(NamedTuple):
     initial: Callable[..., State]
     place: Callable[[State, Call], Placed]
     search: mcts.SearchFunction
-    draw: Callable[[State, Call, Array], sampling.Samples]
+    draw: Callable[[State, Placed, Call, Array], sampling.Samples]
     batch: Callable[..., loss.Batch]
     update: Callable[..., tuple[update.LearnerState, update.Metrics]]
     record: Callable[..., State]
@@ -108,20 +121,51 @@ class Parts(NamedTuple):
     batch_stacks: Callable[[State, sampling.Samples], tuple[steps.Stack, ...]]
 
 
+def specs(learner: Any) -> Any:
+    """Returns where the state lies on a mesh, as a `State`; the learner's is given."""
+    whole: Any = sharding.WHOLE
+    rows: Any = sharding.ROWS
+    return State(learner, shard=rows, frames=rows, env=rows, episodes=rows, key=whole)
+
+
+def placed_specs() -> Any:
+    """Returns where the lanes' places lie on a mesh, as a `Placed`."""
+    whole: Any = sharding.WHOLE
+    rows: list[Any] = [sharding.ROWS] * (len(Placed._fields) - 1)
+    return Placed(*rows, sampleable=whole)
+
+
+def learner_specs(mesh: Any, settings: config.Settings, spec: types.EnvSpec) -> Any:
+    """Returns where the learner lies on a mesh."""
+    model = models.make_model(spec, settings)
+    begin = functools.partial(update.initial, model=model, settings=settings.learner)
+    return sharding.parameters(mesh, jax.eval_shape(begin, jax.random.key(0)))
+
+
 def make_parts(
-    settings: config.Settings, spec: types.EnvSpec, layout: layouts.Layout
+    settings: config.Settings,
+    spec: types.EnvSpec,
+    layout: layouts.Layout,
+    mean: Callable[[Any], Any] = lambda tree: tree,
 ) -> Parts:
-    """Returns the parts for an environment and a layout."""
+    """Returns the parts for an environment and a layout.
+
+    Args:
+      settings: of the run.
+      spec: of the environment.
+      layout: sizes.
+      mean: over the devices that hold the shards.
+    """
     model = models.make_model(spec, settings)
     bind = functools.partial
     return Parts(
         layout=layout,
         initial=bind(initial, model=model, settings=settings, spec=spec, layout=layout),
-        place=bind(place, settings=settings, layout=layout),
+        place=bind(place, settings=settings, layout=layout, mean=mean),
         search=mcts.make_search(model, settings.search, settings.learner.discount),
         draw=bind(draw, settings=settings, layout=layout),
         batch=bind(make_batch, model=model, settings=settings),
-        update=bind(update.update, model=model, settings=settings.learner),
+        update=bind(update.update, model=model, settings=settings.learner, mean=mean),
         record=bind(record, settings=settings, layout=layout),
         temperature=bind(temperature, settings=settings.search),
         gather=gather,
@@ -148,53 +192,75 @@ def initial(
       spec: of the environment.
       layout: sizes.
     """
+    number, observation, env, frames = start
 
     def repeat(tree: Any) -> Any:
-        return jax.tree.map(lambda x: jnp.stack([x] * layout.shards), tree)
+        return jax.tree.map(lambda x: jnp.stack([x] * number.size), tree)
 
-    observation, env, frames = start
     if not isinstance(frames, tuple):
         first = observation.reshape(*frames.shape[:2], *frames.shape[3:])
         frames = frames.at[:, :, 0].set(first)
     columns = max(1, layout.environments)
     shard = Shard(
+        number=number,
         steps=repeat(steps.empty(columns, layout.step_capacity)),
         lanes=repeat(lanes.initial(layout.environments, layout.stored_slots)),
         window=repeat(
             window.empty(layout.lanes, layout.window_capacity, spec.num_actions)
         ),
-        digest=jnp.zeros(layout.shards, jnp.uint32),
+        digest=jnp.zeros(number.size, jnp.uint32),
     )
-    zero = jnp.zeros(())
-    running = jnp.zeros((layout.shards, layout.environments))
     return State(
         learner=update.initial(_key(key, _INIT, 0), model, settings.learner),
         shard=shard,
         frames=frames,
         env=env,
-        episodes=Episodes(running, jnp.zeros((), jnp.int32), zero),
+        episodes=_no_episodes(number.size, layout.environments),
         key=key,
     )
+
+
+def _no_episodes(shards: int, environments: int) -> Episodes:
+    zeros = jnp.zeros(shards)
+    return Episodes(jnp.zeros((shards, environments)), zeros.astype(jnp.int32), zeros)
 
 
 def _key(key: Key[Array, ""], purpose: int, number: Any) -> Key[Array, ""]:
     return jax.random.fold_in(jax.random.fold_in(key, purpose), number)
 
 
+def _keys_of_shards(
+    state: State, purpose: int, number: Any, shards: int
+) -> Key[Array, " G"]:
+    """Returns the shards' keys, the same wherever the shards are."""
+    return jax.random.split(_key(state.key, purpose, number), shards)[
+        state.shard.number
+    ]
+
+
 def place(
-    state: State, call: Call, *, settings: config.Settings, layout: layouts.Layout
+    state: State,
+    call: Call,
+    *,
+    settings: config.Settings,
+    layout: layouts.Layout,
+    mean: Callable[[Any], Any],
 ) -> Placed:
     """Returns where every lane looks, stored lanes between segments placed anew."""
     shards, fresh_rows = layout.shards, layout.environments
     protocol = settings.protocol
     no_turns = jnp.zeros((), jnp.int32)  # all environments step, or none
 
-    def of_shard(shard: Shard, number: Array, key: Array):
+    def of_shard(shard: Shard, key: Array):
         live = jnp.concatenate(
             [
-                lanes.live_rows(call.fresh, no_turns, number, shards, fresh_rows),
+                lanes.live_rows(call.fresh, no_turns, shard.number, shards, fresh_rows),
                 lanes.live_rows(
-                    call.stored, call.first_stored, number, shards, layout.stored_slots
+                    call.stored,
+                    call.first_stored,
+                    shard.number,
+                    shards,
+                    layout.stored_slots,
                 ),
             ]
         )
@@ -204,10 +270,26 @@ def place(
         past = steps.past_actions(shard.steps, *at, protocol.past_actions)
         return placed, live, stack, past
 
-    keys = jax.random.split(_key(state.key, _PLACE, call.number), shards)
-    parts = jax.vmap(of_shard)(state.shard, jnp.arange(shards), keys)
+    keys = _keys_of_shards(state, _PLACE, call.number, shards)
     search_key = _key(state.key, _SEARCH, call.number)
-    return Placed(*parts, lanes.keys_of_rows(search_key, shards, layout.lanes))
+    return Placed(
+        *jax.vmap(of_shard)(state.shard, keys),
+        keys=lanes.keys_of_rows(search_key, state.shard.number, layout.lanes),
+        sampleable=_sampleable(state, call, settings.replay, mean),
+    )
+
+
+def _sampleable(
+    state: State, call: Call, settings: config.Replay, mean: Callable[[Any], Any]
+) -> Float[Array, ""]:
+    """Returns the mean number of entries that a shard's samples are drawn from.
+
+    Uniform draws need it not, so they ask nothing of other devices.
+    """
+    if settings.priority_exponent == 0:
+        return jnp.zeros(())
+    number = jax.vmap(window.count_sampleable, in_axes=(0, None))
+    return mean(number(state.shard.window, call.window_from).mean())
 
 
 def gather(state: State, stack: steps.Stack) -> Array:
@@ -228,6 +310,7 @@ def temperature(
 
 def draw(
     state: State,
+    placed: Placed,
     call: Call,
     number: Int[Array, ""],
     *,
@@ -236,11 +319,10 @@ def draw(
 ) -> sampling.Samples:
     """Returns the samples [G, B/G, ...] of update `number` of the run."""
     rows = settings.learner.batch_size // layout.shards
-    keys = jax.random.split(_key(state.key, _SAMPLE, number), layout.shards)
-    draw_all = jax.vmap(
-        sampling.draw, in_axes=(0, None, 0, None, None), axis_name=sampling.SHARDS
-    )
-    return draw_all(state.shard.window, call.window_from, keys, rows, settings)
+    keys = _keys_of_shards(state, _SAMPLE, number, layout.shards)
+    drawn_from = sampling.From(call.window_from, placed.sampleable)
+    draw_all = jax.vmap(sampling.draw, in_axes=(0, None, 0, None, None))
+    return draw_all(state.shard.window, drawn_from, keys, rows, settings)
 
 
 def batch_stacks(
@@ -327,7 +409,11 @@ def record(
     one_shard = functools.partial(
         _record_shard, call=call, settings=settings, layout=layout
     )
-    shard = jax.vmap(one_shard)(state.shard, placed, searched, outcome)
+    of_rows: Any = placed_specs()._replace(sampleable=None)
+    axes = jax.tree.map(lambda _: 0, of_rows)
+    shard = jax.vmap(one_shard, in_axes=(0, axes, 0, 0))(
+        state.shard, placed, searched, outcome
+    )
     live = placed.live[:, : layout.environments]
     episodes = _count_episodes(state.episodes, outcome, live)
     return state._replace(shard=shard, episodes=episodes)
@@ -372,11 +458,29 @@ def _record_shard(
     if settings.replay.priority_exponent:
         searches = sampling.refresh_priorities(searches, live, settings)
     return Shard(
+        number=shard.number,
         steps=stored,
         lanes=lanes.advance(placed, live, closes, environments),
         window=searches,
         digest=_digest(shard.digest, searched.action, facts.reward, live),
     )
+
+
+def summarise(
+    state: State, metrics: update.Metrics, *, total: Callable[[Any], Any]
+) -> tuple[State, Summary]:
+    """Returns the state with its counts for the log read, and what they were.
+
+    Args:
+      state: after some calls.
+      metrics: of their updates, the same on every device.
+      total: sum over the devices that hold the shards.
+    """
+    counts = state.episodes
+    finished, returns = total((counts.finished.sum(), counts.total.sum()))
+    read = jax.tree.map(jnp.zeros_like, (counts.finished, counts.total))
+    episodes = Episodes(counts.running, *read)
+    return state._replace(episodes=episodes), Summary(metrics, finished, returns)
 
 
 def _digest(digest: Array, action: Array, reward: Array, live: Array) -> Array:
@@ -395,6 +499,6 @@ def _count_episodes(episodes: Episodes, outcome: steps.Facts, live: Array) -> Ep
     ended = live & outcome.last
     return Episodes(
         running=jnp.where(ended, 0.0, running),
-        finished=episodes.finished + ended.sum(dtype=jnp.int32),
-        total=episodes.total + jnp.where(ended, running, 0.0).sum(),
+        finished=episodes.finished + ended.sum(axis=1, dtype=jnp.int32),
+        total=episodes.total + jnp.where(ended, running, 0.0).sum(axis=1),
     )

@@ -7,7 +7,6 @@ from typing import Any, TextIO
 import numpy as np
 
 from scaling import accounting, iteration
-from scaling.learner import update
 
 
 class DivergedError(RuntimeError):
@@ -19,15 +18,14 @@ class DivergedError(RuntimeError):
 def train_line(
     account: accounting.Account,
     call: int,
-    metrics: update.Metrics,
-    state: iteration.State,
+    summary: iteration.Summary,
     seconds: float,
 ) -> dict[str, Any]:
     """Returns a line: counts so far, and means since the line before."""
     at = np.array([call])
     updates = int(account.updates_before(at)[0])
-    made = int(metrics.number)
-    finished = int(state.episodes.finished)
+    metrics, finished, total = summary
+    made, finished = int(metrics.number), int(finished)
     means = {
         name: float(value) / made if made else None
         for name, value in metrics._asdict().items()
@@ -41,7 +39,7 @@ def train_line(
         "updates": updates,
         "seconds": round(seconds, 3),
         "episodes": finished,
-        "episode_return": float(state.episodes.total) / finished if finished else None,
+        "episode_return": float(total) / finished if finished else None,
         **means,
     }
 
@@ -80,14 +78,3 @@ def progress(
         "updates": line["updates"],
         "episode_return": line["episode_return"],
     }
-
-
-def episodes_read(state: iteration.State) -> iteration.State:
-    """Returns the state with the log's count of finished episodes at zero."""
-    episodes = state.episodes
-    return state._replace(
-        episodes=episodes._replace(
-            finished=np.zeros_like(episodes.finished),
-            total=np.zeros_like(episodes.total),
-        )
-    )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from scaling import (
     accounting,
@@ -14,15 +15,15 @@ from scaling import (
     evaluate,
     host_loop,
     iteration,
+    sharding,
     types,
     video,
 )
 from scaling import layout as layouts
 from scaling.agent import model as models
 from scaling.envs import registry
-from scaling.learner import update
 
-Advance = Callable[..., tuple[iteration.State, update.Metrics]]
+Advance = Callable[..., tuple[iteration.State, iteration.Summary]]
 
 
 class Loop(NamedTuple):
@@ -30,7 +31,7 @@ class Loop(NamedTuple):
 
     spec: types.EnvSpec
     state: iteration.State
-    advance: Advance  # (state, calls, number, total updates) → state, summed metrics
+    advance: Advance  # (state, calls, number, total updates) → state, summary
     evaluate: evaluate.Evaluate
     close: Callable[[], None]
 
@@ -39,6 +40,7 @@ def make(
     settings: config.Settings,
     seed: int,
     largest: accounting.Account,
+    mesh: jax.sharding.Mesh,
     directory: pathlib.Path,
 ) -> Loop:
     """Returns the loop for the settings' environment, ready for its first call.
@@ -47,12 +49,13 @@ def make(
       settings: of the study.
       seed: of the run.
       largest: account of the largest cell that shares the program, for the sizes.
+      mesh: of devices.
       directory: of the run, for what the host stores.
     """
     layout = layouts.layout_for(settings, largest)
     if registry.is_device(settings.env):
-        return _on_device(settings, seed, layout)
-    return _on_host(settings, seed, layout, directory)
+        return _on_device(settings, seed, layout, mesh)
+    return _on_host(settings, seed, layout, mesh, directory)
 
 
 def evaluation(settings: config.Settings) -> tuple[evaluate.Evaluate, types.EnvSpec]:
@@ -90,27 +93,34 @@ def _lanes(settings: config.Settings) -> int:
 
 
 @functools.lru_cache(maxsize=8)
-def _device_program(
-    settings: config.Settings, layout: layouts.Layout
-) -> tuple[Callable[[Any], iteration.State], Advance]:
+def _device_programs(
+    settings: config.Settings, layout: layouts.Layout, mesh: jax.sharding.Mesh
+) -> device_loop.Programs:
     """Returns the programs that begin and advance all cells of these sizes."""
     env, _ = _device_evaluation(settings)
-    parts = iteration.make_parts(settings, env.spec, layout)
-    return device_loop.make_begin(env, parts), device_loop.make_advance(env, parts)
+    return device_loop.make_programs(env, settings, layout, mesh)
 
 
-def _on_device(settings: config.Settings, seed: int, layout: layouts.Layout) -> Loop:
+def _on_device(
+    settings: config.Settings,
+    seed: int,
+    layout: layouts.Layout,
+    mesh: jax.sharding.Mesh,
+) -> Loop:
     env, play = _device_evaluation(settings)
-    begin, advance = _device_program(settings, layout)
-    return Loop(env.spec, begin(jax.random.key(seed)), advance, play, lambda: None)
+    programs = _device_programs(settings, layout, mesh)
+    shards = np.array(sharding.local_shards(mesh, layout.shards), np.int32)
+    state = programs.begin(np.uint32(seed), sharding.from_local(mesh, shards))
+    return Loop(env.spec, state, programs.advance, play, lambda: None)
 
 
 def _on_host(
     settings: config.Settings,
     seed: int,
     layout: layouts.Layout,
+    mesh: jax.sharding.Mesh,
     directory: pathlib.Path,
 ) -> Loop:
     play, spec = host_loop.evaluation(settings)
-    host = host_loop.HostLoop(settings, spec, layout, seed, directory / "frames")
+    host = host_loop.HostLoop(settings, spec, layout, seed, mesh, directory / "frames")
     return Loop(spec, host.state, host.advance, play, host.close)

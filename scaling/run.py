@@ -8,6 +8,7 @@ and `scaling.host_loop` (emulators and other Python environments).
 
 import dataclasses
 import json
+import os
 import pathlib
 import time
 from collections.abc import Callable
@@ -21,9 +22,11 @@ from scaling import (
     checkpoint,
     config,
     evaluate,
+    execution,
     iteration,
     log,
     loops,
+    peers,
     results,
     sharding,
     video,
@@ -39,6 +42,7 @@ _CALLS_AT_ONCE = 256
 _SECONDS_AT_ONCE = 1.0
 # Evaluation episodes are seeded apart from training.
 _EVALUATION_SEED = 1_000_000_007
+_NOWHERE = pathlib.Path(os.devnull)
 
 
 def run(
@@ -46,57 +50,79 @@ def run(
     cell: config.Cell,
     directory: pathlib.Path,
     *,
-    design: str = "factorial",
-    allocate_frames: int | None = None,
+    how: execution.Execution = execution.DEFAULT,
     report: Report = lambda event: None,
 ) -> dict[str, Any]:
     """Trains and evaluates one cell; writes and returns its result row.
+
+    Every process of a run calls it alike; the first one writes and reports.
 
     Args:
       settings: of the study.
       cell: budget, fraction and seed.
       directory: of the run: config, metrics, parameters and row are written there.
-      design: of the study, for the row.
-      allocate_frames: the largest budget whose runs share a program with this one;
-        it sizes the stores and changes no number (with priorities, none beyond the
-        rounding of their sums).
+      how: the run is carried out.
       report: is told of progress about once a second.
 
     Raises:
       ValueError: if the cell cannot be run as asked.
       DivergedError: if a loss is no number any more.
     """
-    started = time.monotonic()
+    with sharding.precision(settings.precision):
+        return _run(settings, cell, directory, how, report)
+
+
+def _run(
+    settings: config.Settings,
+    cell: config.Cell,
+    directory: pathlib.Path,
+    how: execution.Execution,
+    report: Report,
+) -> dict[str, Any]:
+    started, group = time.monotonic(), peers.group()
     attempts = results.attempts_before(directory) + 1
     per_step = registry.frames_per_step(settings.env, settings.protocol)
     account = accounting.account_for(settings, cell, per_step)
-    _write_config(directory, settings, cell)
+    if group.first:
+        _write_config(directory, settings, cell)
     report({"event": "phase", "name": "compiling"})
-    largest = _largest(settings, cell, account, allocate_frames)
-    loop = loops.make(settings, cell.seed, largest, directory)
+    largest = _largest(settings, cell, account, how.allocate_frames)
+    devices = sharding.make_mesh(how.mesh, account.shards)
+    loop = loops.make(settings, cell.seed, largest, devices, directory)
     try:
-        with (directory / "metrics.jsonl").open("w") as file:
+        with (directory / "metrics.jsonl" if group.first else _NOWHERE).open(
+            "w"
+        ) as file:
             state = _train(loop, settings, cell, account, file, report)
-        params = state.learner.params
-        checkpoint.save_params(directory, params)
+        checkpoint.save_params(directory, state.learner.params)
         report({"event": "phase", "name": "evaluating"})
         episodes = settings.evaluation.episodes
-        returns = loop.evaluate(params, evaluation_seed(cell.seed), episodes)
+        returns = _play(loop, state, evaluation_seed(cell.seed), episodes)
     finally:
         loop.close()
     row = {
-        **results.identity(settings, cell, design),
+        **results.identity(settings, cell, how.design),
         **_counts(settings, account, state, loop.spec),
         **evaluate.summary(returns),
         "score_kind": "final",
         "wall_clock_s": round(time.monotonic() - started, 2),
-        "hardware": sharding.describe(),
+        "hardware": sharding.describe(list(devices.devices.flat)),
         "status": "ok",
         "attempts": attempts,
         "resumes": 0,
     }
-    results.write_row(directory, row)
+    if group.first:
+        results.write_row(directory, row)
     return row
+
+
+def _play(
+    loop: loops.Loop, state: iteration.State, seed: int, episodes: int
+) -> np.ndarray:
+    """Returns the returns of episodes that the first process plays."""
+    params, group = sharding.on_one_device(state.learner.params), peers.group()
+    played = loop.evaluate(params, seed, episodes).tolist() if group.first else None
+    return np.array(group.share(played))
 
 
 def evaluate_again(
@@ -180,18 +206,18 @@ def _train(
     while call < account.calls:
         before = time.monotonic()
         stop = min(call + number, account.calls, *(c for c in curve if c > call))
-        state, metrics = loop.advance(
-            state, _padded(account.schedule(call, stop)), stop - call, account.updates
-        )
-        line = log.train_line(account, stop, metrics, state, time.monotonic() - started)
+        schedule = _padded(account.schedule(call, stop))
+        state, summary = loop.advance(state, schedule, stop - call, account.updates)
+        line = log.train_line(account, stop, summary, time.monotonic() - started)
         log.write(file, line)
         log.check(line)
         report({"event": "progress", **log.progress(account, stop, line)})
         if stop in curve:
             log.write(file, _curve_point(loop, settings, cell, line, state))
-        state = log.episodes_read(state)
-        number = _next_number(number, time.monotonic() - before)
+        following = _next_number(number, time.monotonic() - before)
+        number = int(sharding.agree(np.array([following]))[0][0])
         call = stop
+        peers.group().mark(f"call {call}")
     return state
 
 
@@ -224,11 +250,8 @@ def _curve_point(
     state: iteration.State,
 ) -> dict[str, Any]:
     """Returns a point of the learning curve; it is never a result."""
-    returns = loop.evaluate(
-        state.learner.params,
-        evaluation_seed(cell.seed) + 1,
-        settings.evaluation.curve_episodes,
-    )
+    episodes = settings.evaluation.curve_episodes
+    returns = _play(loop, state, evaluation_seed(cell.seed) + 1, episodes)
     counts = {name: line[name] for name in ("call", "frames", "searched", "updates")}
     return {"kind": "curve", **counts, **evaluate.summary(returns)}
 
@@ -240,7 +263,7 @@ def _counts(
     spec: Any,
 ) -> dict[str, Any]:
     """Returns the columns of the row that count, from the stores where they can."""
-    searched = np.asarray(state.shard.window.cursor, np.int64)  # [G, L]
+    searched = sharding.everywhere(state.shard.window.cursor).astype(np.int64)  # [G, L]
     fresh = int(searched[:, : account.environments // account.shards].sum())
     total = int(searched.sum())
     updates = int(state.learner.updates)
@@ -277,4 +300,6 @@ def _flops(settings: config.Settings, spec: Any, searched: int, samples: int) ->
 
 def _digest(state: iteration.State) -> str:
     """Returns the hash of every action and reward of the run."""
-    return "".join(f"{int(word):08x}" for word in np.asarray(state.shard.digest))
+    return "".join(
+        f"{int(word):08x}" for word in sharding.everywhere(state.shard.digest)
+    )

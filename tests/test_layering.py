@@ -5,15 +5,15 @@ import pathlib
 
 ROOT = pathlib.Path(__file__).parents[1]
 LAYERS = [
-    {"scaling.types", "scaling.config"},
-    {"scaling.presets"},
+    {"scaling.types", "scaling.config", "scaling.hardware"},
+    {"scaling.presets", "scaling.peers", "scaling.execution"},
     {"scaling.accounting", "scaling.sharding", "scaling.results", "scaling.checkpoint"},
     {"scaling.layout", "scaling.envs", "scaling.datasets", "scaling.agent"},
     {"scaling.search", "scaling.replay"},
     {"scaling.reanalyse"},
     {"scaling.learner"},
     {"scaling.evaluate"},
-    {"scaling.iteration", "scaling.video"},
+    {"scaling.iteration", "scaling.video", "scaling.groups"},
     {"scaling.device_loop", "scaling.host_loop", "scaling.log"},
     {"scaling.loops"},
     {"scaling.run"},

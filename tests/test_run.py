@@ -9,7 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scaling import accounting, config, iteration, log, loops, run, types
+from scaling import (
+    accounting,
+    config,
+    execution,
+    hardware,
+    iteration,
+    log,
+    loops,
+    run,
+    sharding,
+    types,
+)
 from scaling import layout as layouts
 from scaling.envs import interface
 from scaling.replay import window
@@ -167,7 +178,9 @@ def test_the_same_cell_gives_the_same_run(finished, kind, settings, tmp_path):
 
 def test_larger_stores_change_no_number(finished, tmp_path):
     first, _ = finished["device"]
-    again = run.run(SETTINGS, cell(), tmp_path, allocate_frames=2000)
+    again = run.run(
+        SETTINGS, cell(), tmp_path, how=execution.Execution(allocate_frames=2000)
+    )
     assert again["digest"] == first["digest"]
 
 
@@ -207,7 +220,8 @@ def test_frames_on_the_host_are_deleted_after_the_run(finished):
 
 def begin(settings, the_cell, directory):
     account = accounting.account_for(settings, the_cell, 1)
-    loop = loops.make(settings, the_cell.seed, account, directory)
+    mesh = sharding.make_mesh(hardware.ALL_DEVICES, account.shards)
+    loop = loops.make(settings, the_cell.seed, account, mesh, directory)
     return account, loop
 
 
@@ -244,7 +258,7 @@ def test_fraction_1_never_steps_an_environment(tmp_path):
     steps = jax.tree.map(jnp.asarray, data)  # the state is given away below
     shard = loop.state.shard._replace(steps=steps)
     state = loop.state._replace(shard=shard, frames=before.frames[:, :1])
-    state, metrics = loop.advance(
+    state, summary = loop.advance(
         state,
         stacked(account.schedule(0, account.calls)),
         account.calls,
@@ -253,7 +267,7 @@ def test_fraction_1_never_steps_an_environment(tmp_path):
     assert state.env == ()
     np.testing.assert_array_equal(state.shard.steps.complete, data.complete)
     assert int(state.shard.window.cursor.sum()) == 2048
-    assert int(metrics.number) == account.updates > 0
+    assert int(summary.metrics.number) == account.updates > 0
 
 
 def test_stored_targets_name_the_facts_of_their_steps(tmp_path):

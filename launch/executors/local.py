@@ -5,8 +5,6 @@ the worker says, and replaces the process when it dies, so that only the task it
 was at fails.
 """
 
-import glob
-import importlib.util
 import itertools
 import os
 import queue
@@ -16,19 +14,20 @@ from collections.abc import Iterable
 
 from launch.executors.process import GRACE_S, WorkerProcess
 from launch.executors.task import Event, Queue, Report, Task
+from scaling import hardware
 
 START = "launch.worker:start_real_runs"
-ACCELERATOR_PLUGINS = ("libtpu", "jax_cuda12_plugin", "jax_cuda13_plugin")
-ACCELERATOR_FILES = ("/dev/nvidia[0-9]*", "/dev/accel[0-9]*", "/dev/vfio/[0-9]*")
 
 
-def default_parallel(tasks: int) -> int:
+def default_parallel(tasks: int, mesh: hardware.Mesh = hardware.ALL_DEVICES) -> int:
     """Returns how many workers suit this machine and number of tasks.
 
-    One for each core; one in all where an accelerator will be used, since its
-    memory and time would be fought over.
+    One for each core; one in all where an accelerator or a mesh of several devices
+    will be used, since their memory and time would be fought over.
     """
-    return max(1, min(1 if _has_accelerator() else len(_cores()), tasks))
+    several = (mesh.size or int(os.environ.get("JAX_NUM_CPU_DEVICES", "1"))) > 1
+    one = several or hardware.has_accelerator()
+    return max(1, min(1 if one else len(_cores()), tasks))
 
 
 def execute(
@@ -161,11 +160,3 @@ def _shares_of(cores: list[int], parallel: int) -> list[list[int]]:
         return [[cores[place % len(cores)]] for place in range(parallel)]
     ends = [place * len(cores) // parallel for place in range(parallel + 1)]
     return [cores[start:stop] for start, stop in itertools.pairwise(ends)]
-
-
-def _has_accelerator() -> bool:
-    """Tells whether JAX will find more than the CPU, without importing it."""
-    if os.environ.get("JAX_PLATFORMS") == "cpu":
-        return False
-    plugin = any(importlib.util.find_spec(name) for name in ACCELERATOR_PLUGINS)
-    return plugin and any(glob.glob(pattern) for pattern in ACCELERATOR_FILES)

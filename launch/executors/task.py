@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Literal, NamedTuple
 
-from scaling import config
+from scaling import config, execution
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,9 +17,8 @@ class Task:
     cell: config.Cell
     directory: pathlib.Path
     """Where the run writes: DIR/runs/<run_id>."""
-    design: str
-    allocate_frames: int
-    """Frames that stores are sized for, equal where shapes should be."""
+    how: execution.Execution
+    """It is carried out; stores are sized alike where shapes should be."""
     group: Hashable
     """Tasks of equal groups share compiled programs."""
     work: int

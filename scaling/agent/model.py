@@ -1,7 +1,7 @@
 """The learned model as three pure functions: represent, dynamics, predict."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,14 +30,28 @@ class Model(NamedTuple):
     encode: Callable[[Array], Array]  # units of reward → two-hot [..., bins]
 
 
+class Numbers(NamedTuple):
+    """Types of numbers."""
+
+    compute: Any  # of activations, and of the hidden states of a search tree
+    storage: Any  # of parameters, logits, losses and targets
+
+
+def numbers(precision: str) -> Numbers:
+    """Returns the types of `f32`, `bf16` or `f64`."""
+    storage = jnp.float64 if precision == "f64" else jnp.float32
+    return Numbers(jnp.bfloat16 if precision == "bf16" else storage, storage)
+
+
 class _Networks(nnx.Module):
     def __init__(self, spec: types.EnvSpec, settings: config.Settings, rngs: nnx.Rngs):
+        layers = networks.Layers(rngs, *numbers(settings.precision))
         shape = encoded_shape(spec, settings.protocol)
         bins, network = settings.value.bins, settings.network
-        self.representation = networks.representation(shape, network, rngs)
+        self.representation = networks.representation(shape, network, layers)
         hidden_shape = _hidden_shape(self.representation, shape)
-        self.dynamics = networks.Dynamics(hidden_shape, spec, network, bins, rngs)
-        self.prediction = networks.Prediction(hidden_shape, spec, network, bins, rngs)
+        self.dynamics = networks.Dynamics(hidden_shape, spec, network, bins, layers)
+        self.prediction = networks.Prediction(hidden_shape, spec, network, bins, layers)
 
 
 def encoded_shape(spec: types.EnvSpec, protocol: config.Protocol) -> tuple[int, ...]:
@@ -52,7 +66,7 @@ def encoded_shape(spec: types.EnvSpec, protocol: config.Protocol) -> tuple[int, 
 
 
 def encode_history(
-    history: types.History, spec: types.EnvSpec
+    history: types.History, spec: types.EnvSpec, storage: Any = jnp.float32
 ) -> Float[Array, "B ..."]:
     """Returns what the representation sees of a history.
 
@@ -64,13 +78,13 @@ def encode_history(
     Differs from the paper: planes of a + 1, so that action 0 is not "no action".
     """
     stacked = jnp.moveaxis(history.observations, 1, -2)  # [B, ..., D, C]
-    stacked = stacked.reshape(*stacked.shape[:-2], -1).astype(jnp.float32)
+    stacked = stacked.reshape(*stacked.shape[:-2], -1).astype(storage)
     stacked = stacked / spec.observation_scale
     if stacked.ndim == 2:
-        past = jax.nn.one_hot(history.actions, spec.num_actions)
+        past = jax.nn.one_hot(history.actions, spec.num_actions, dtype=storage)
         past = past.reshape(past.shape[0], past.shape[1] * past.shape[2])
     else:
-        past = (history.actions + 1.0) / spec.num_actions
+        past = (history.actions.astype(storage) + 1) / spec.num_actions
         past = jnp.broadcast_to(
             past[:, None, None], (*stacked.shape[:3], past.shape[1])
         )
@@ -91,6 +105,7 @@ def make_model(spec: types.EnvSpec, settings: config.Settings) -> Model:
       spec: of the environment.
       settings: of which the network, value and protocol parts decide the shape.
     """
+    compute, storage = numbers(settings.precision)
     example = nnx.eval_shape(lambda: _Networks(spec, settings, nnx.Rngs(0)))
     graph, _ = nnx.split(example, nnx.Param)
 
@@ -99,15 +114,18 @@ def make_model(spec: types.EnvSpec, settings: config.Settings) -> Model:
         return params
 
     def represent(params: types.Params, history: types.History) -> Array:
-        return nnx.merge(graph, params).representation(encode_history(history, spec))
+        encoded = encode_history(history, spec, storage).astype(compute)
+        return nnx.merge(graph, params).representation(encoded)
 
     def dynamics(
         params: types.Params, hidden: Array, action: Int[Array, " B"]
     ) -> tuple[Array, Array]:
-        return nnx.merge(graph, params).dynamics(hidden, action)
+        following, reward = nnx.merge(graph, params).dynamics(hidden, action)
+        return following, reward.astype(storage)
 
     def predict(params: types.Params, hidden: Array) -> Prediction:
-        return Prediction(*nnx.merge(graph, params).prediction(hidden))
+        logits = nnx.merge(graph, params).prediction(hidden)
+        return Prediction(*(x.astype(storage) for x in logits))
 
     return Model(
         init=init,

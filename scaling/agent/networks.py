@@ -7,6 +7,7 @@ nothing here keeps statistics, so a network is a pure function of its parameters
 
 import itertools
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,9 +29,38 @@ def scale_hidden(hidden: Float[Array, "B ..."]) -> Float[Array, "B ..."]:
     return (hidden - low) / jnp.maximum(span, 1e-5)
 
 
-def _conv(inputs: int, outputs: int, rngs: nnx.Rngs, **kwargs) -> nnx.Conv:
-    size = kwargs.pop("size", 3)
-    return nnx.Conv(inputs, outputs, (size, size), use_bias=False, rngs=rngs, **kwargs)
+class Layers:
+    """Makes layers: one stream of random numbers, one type to compute in.
+
+    Args:
+      rngs: of the initial parameters.
+      compute: type of activations.
+      storage: type of parameters.
+    """
+
+    def __init__(self, rngs: nnx.Rngs, compute: Any, storage: Any):
+        self._types = {"dtype": compute, "param_dtype": storage, "rngs": rngs}
+
+    def conv(
+        self, inputs: int, outputs: int, size: int = 3, strides: int = 1
+    ) -> nnx.Conv:
+        """Returns a square convolution without bias, with `SAME` padding."""
+        return nnx.Conv(
+            inputs,
+            outputs,
+            (size, size),
+            strides=strides,
+            use_bias=False,
+            **self._types,
+        )
+
+    def linear(self, inputs: int, outputs: int, **initial: Any) -> nnx.Linear:
+        """Returns a dense layer with bias."""
+        return nnx.Linear(inputs, outputs, **initial, **self._types)
+
+    def norm(self, units: int) -> nnx.LayerNorm:
+        """Returns LayerNorm over the last axis."""
+        return nnx.LayerNorm(units, **self._types)
 
 
 class ResidualBlock(nnx.Module):
@@ -39,9 +69,9 @@ class ResidualBlock(nnx.Module):
     Source: He et al. 2016, arXiv 1603.05027; LayerNorm as arXiv 2104.06294 app. A.
     """
 
-    def __init__(self, planes: int, rngs: nnx.Rngs):
-        self.norms = nnx.List([nnx.LayerNorm(planes, rngs=rngs) for _ in range(2)])
-        self.layers = nnx.List([_conv(planes, planes, rngs) for _ in range(2)])
+    def __init__(self, planes: int, layers: Layers):
+        self.norms = nnx.List([layers.norm(planes) for _ in range(2)])
+        self.layers = nnx.List([layers.conv(planes, planes) for _ in range(2)])
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         """Returns the block's output."""
@@ -54,9 +84,9 @@ class ResidualBlock(nnx.Module):
 class DenseBlock(nnx.Module):
     """x + f(f(x)), f being LayerNorm, ReLU, dense layer (pre-activation)."""
 
-    def __init__(self, units: int, rngs: nnx.Rngs):
-        self.norms = nnx.List([nnx.LayerNorm(units, rngs=rngs) for _ in range(2)])
-        self.layers = nnx.List([nnx.Linear(units, units, rngs=rngs) for _ in range(2)])
+    def __init__(self, units: int, layers: Layers):
+        self.norms = nnx.List([layers.norm(units) for _ in range(2)])
+        self.layers = nnx.List([layers.linear(units, units) for _ in range(2)])
 
     def __call__(self, x: Float[Array, "B N"]) -> Float[Array, "B N"]:
         """Returns the block's output."""
@@ -73,13 +103,13 @@ class ImageDownsampling(nnx.Module):
     the paper: half of the planes are `planes // 2`, so that narrow networks scale.
     """
 
-    def __init__(self, inputs: int, planes: int, rngs: nnx.Rngs):
+    def __init__(self, inputs: int, planes: int, layers: Layers):
         half = max(1, planes // 2)
-        self.first = _conv(inputs, half, rngs, strides=2)
-        self.first_blocks = nnx.List([ResidualBlock(half, rngs) for _ in range(2)])
-        self.second = _conv(half, planes, rngs, strides=2)
-        self.second_blocks = nnx.List([ResidualBlock(planes, rngs) for _ in range(3)])
-        self.third_blocks = nnx.List([ResidualBlock(planes, rngs) for _ in range(3)])
+        self.first = layers.conv(inputs, half, strides=2)
+        self.first_blocks = nnx.List([ResidualBlock(half, layers) for _ in range(2)])
+        self.second = layers.conv(half, planes, strides=2)
+        self.second_blocks = nnx.List([ResidualBlock(planes, layers) for _ in range(3)])
+        self.third_blocks = nnx.List([ResidualBlock(planes, layers) for _ in range(3)])
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w P"]:
         """Returns planes of a sixteenth of the height and width."""
@@ -93,10 +123,10 @@ class ImageDownsampling(nnx.Module):
 class ResidualPlanes(nnx.Module):
     """A convolution to the network's planes and residual blocks (image body)."""
 
-    def __init__(self, inputs: int, settings: config.Network, rngs: nnx.Rngs):
-        self.enter = _conv(inputs, settings.planes, rngs)
+    def __init__(self, inputs: int, settings: config.Network, layers: Layers):
+        self.enter = layers.conv(inputs, settings.planes)
         self.blocks = nnx.List(
-            [ResidualBlock(settings.planes, rngs) for _ in range(settings.blocks)]
+            [ResidualBlock(settings.planes, layers) for _ in range(settings.blocks)]
         )
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W P"]:
@@ -107,10 +137,10 @@ class ResidualPlanes(nnx.Module):
 class ResidualUnits(nnx.Module):
     """A dense layer to the network's units and residual blocks (vector body)."""
 
-    def __init__(self, inputs: int, settings: config.Network, rngs: nnx.Rngs):
-        self.enter = nnx.Linear(inputs, settings.units, rngs=rngs)
+    def __init__(self, inputs: int, settings: config.Network, layers: Layers):
+        self.enter = layers.linear(inputs, settings.units)
         self.blocks = nnx.List(
-            [DenseBlock(settings.units, rngs) for _ in range(settings.blocks)]
+            [DenseBlock(settings.units, layers) for _ in range(settings.blocks)]
         )
 
     def __call__(self, x: Float[Array, "B N"]) -> Float[Array, "B U"]:
@@ -122,12 +152,12 @@ class ConvolutionalBoard(nnx.Module):
     """Strided convolutions on a board, then a dense hidden vector (small body)."""
 
     def __init__(
-        self, shape: tuple[int, ...], settings: config.Network, rngs: nnx.Rngs
+        self, shape: tuple[int, ...], settings: config.Network, layers: Layers
     ):
         sizes = [shape[-1]] + [settings.planes] * settings.blocks
         self.layers = nnx.List(
             [
-                _conv(before, after, rngs, strides=2 if index else 1)
+                layers.conv(before, after, strides=2 if index else 1)
                 for index, (before, after) in enumerate(itertools.pairwise(sizes))
             ]
         )
@@ -136,7 +166,7 @@ class ConvolutionalBoard(nnx.Module):
             for _ in range(settings.blocks - 1):
                 side = -(-side // 2)
             cells *= side
-        self.leave = ResidualUnits(cells * settings.planes, settings, rngs)
+        self.leave = ResidualUnits(cells * settings.planes, settings, layers)
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B U"]:
         """Returns one hidden vector for each row."""
@@ -148,11 +178,11 @@ class ConvolutionalBoard(nnx.Module):
 class PerceptronUnits(nnx.Module):
     """Dense layers with LayerNorm on the flattened input (small body)."""
 
-    def __init__(self, inputs: int, settings: config.Network, rngs: nnx.Rngs):
+    def __init__(self, inputs: int, settings: config.Network, layers: Layers):
         sizes = [inputs] + [settings.units] * (settings.blocks + 1)
         pairs = list(itertools.pairwise(sizes))
-        self.layers = nnx.List([nnx.Linear(a, b, rngs=rngs) for a, b in pairs])
-        self.norms = nnx.List([nnx.LayerNorm(b, rngs=rngs) for _, b in pairs[:-1]])
+        self.layers = nnx.List([layers.linear(a, b) for a, b in pairs])
+        self.norms = nnx.List([layers.norm(b) for _, b in pairs[:-1]])
 
     def __call__(self, x: Float[Array, "B ..."]) -> Float[Array, "B U"]:
         """Returns one hidden vector for each row."""
@@ -165,11 +195,11 @@ class PerceptronUnits(nnx.Module):
 class Head(nnx.Module):
     """A hidden layer and logits, zero at first so that learning starts neutral."""
 
-    def __init__(self, inputs: int, outputs: int, units: int, rngs: nnx.Rngs):
-        self.hidden = nnx.Linear(inputs, units, rngs=rngs)
-        self.norm = nnx.LayerNorm(units, rngs=rngs)
+    def __init__(self, inputs: int, outputs: int, units: int, layers: Layers):
+        self.hidden = layers.linear(inputs, units)
+        self.norm = layers.norm(units)
         zeros = nnx.initializers.zeros_init()
-        self.logits = nnx.Linear(units, outputs, kernel_init=zeros, rngs=rngs)
+        self.logits = layers.linear(units, outputs, kernel_init=zeros)
 
     def __call__(self, x: Float[Array, "B ..."]) -> Float[Array, "B n"]:
         """Returns logits."""
@@ -184,10 +214,10 @@ class PlanesHead(nnx.Module):
     """
 
     def __init__(
-        self, shape: tuple[int, ...], outputs: int, units: int, rngs: nnx.Rngs
+        self, shape: tuple[int, ...], outputs: int, units: int, layers: Layers
     ):
-        self.squeeze = _conv(shape[2], 16, rngs, size=1)
-        self.head = Head(shape[0] * shape[1] * 16, outputs, units, rngs)
+        self.squeeze = layers.conv(shape[2], 16, size=1)
+        self.head = Head(shape[0] * shape[1] * 16, outputs, units, layers)
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B n"]:
         """Returns logits."""
@@ -195,11 +225,11 @@ class PlanesHead(nnx.Module):
 
 
 def _head(
-    shape: tuple[int, ...], outputs: int, units: int, rngs: nnx.Rngs
+    shape: tuple[int, ...], outputs: int, units: int, layers: Layers
 ) -> nnx.Module:
     if len(shape) == 3:
-        return PlanesHead(shape, outputs, units, rngs)
-    return Head(shape[0], outputs, units, rngs)
+        return PlanesHead(shape, outputs, units, layers)
+    return Head(shape[0], outputs, units, layers)
 
 
 def _chain(blocks: Iterable[Callable[[Array], Array]], x: Array) -> Array:
@@ -212,10 +242,10 @@ class ResidualRepresentation(nnx.Module):
     """The paper's representation of images: down-sampling, then residual blocks."""
 
     def __init__(
-        self, shape: tuple[int, ...], settings: config.Network, rngs: nnx.Rngs
+        self, shape: tuple[int, ...], settings: config.Network, layers: Layers
     ):
-        self.downsample = ImageDownsampling(shape[-1], settings.planes, rngs)
-        self.body = ResidualPlanes(settings.planes, settings, rngs)
+        self.downsample = ImageDownsampling(shape[-1], settings.planes, layers)
+        self.body = ResidualPlanes(settings.planes, settings, layers)
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w P"]:
         """Returns the hidden planes."""
@@ -223,7 +253,7 @@ class ResidualRepresentation(nnx.Module):
 
 
 def representation(
-    shape: tuple[int, ...], settings: config.Network, rngs: nnx.Rngs
+    shape: tuple[int, ...], settings: config.Network, layers: Layers
 ) -> nnx.Module:
     """Returns the representation for encoded observations of `shape`.
 
@@ -239,11 +269,11 @@ def representation(
             f"{shape}; set --network.kind mlp or residual."
         )
     makers: dict[tuple[str, bool], Callable[[], nnx.Module]] = {
-        ("residual", True): lambda: ResidualRepresentation(shape, settings, rngs),
-        ("residual", False): lambda: ResidualUnits(size, settings, rngs),
-        ("convolutional", True): lambda: ConvolutionalBoard(shape, settings, rngs),
-        ("mlp", True): lambda: PerceptronUnits(size, settings, rngs),
-        ("mlp", False): lambda: PerceptronUnits(size, settings, rngs),
+        ("residual", True): lambda: ResidualRepresentation(shape, settings, layers),
+        ("residual", False): lambda: ResidualUnits(size, settings, layers),
+        ("convolutional", True): lambda: ConvolutionalBoard(shape, settings, layers),
+        ("mlp", True): lambda: PerceptronUnits(size, settings, layers),
+        ("mlp", False): lambda: PerceptronUnits(size, settings, layers),
     }
     return makers[settings.kind, len(shape) == 3]()
 
@@ -260,17 +290,17 @@ class Dynamics(nnx.Module):
         spec: types.EnvSpec,
         settings: config.Network,
         bins: int,
-        rngs: nnx.Rngs,
+        layers: Layers,
     ):
         self.num_actions = spec.num_actions
         inputs = hidden_shape[-1] + spec.num_actions
         if len(hidden_shape) == 3:
-            self.body = ResidualPlanes(inputs, settings, rngs)
+            self.body = ResidualPlanes(inputs, settings, layers)
         elif settings.kind == "residual":
-            self.body = ResidualUnits(inputs, settings, rngs)
+            self.body = ResidualUnits(inputs, settings, layers)
         else:
-            self.body = PerceptronUnits(inputs, settings, rngs)
-        self.reward = _head(hidden_shape, bins, settings.head_units, rngs)
+            self.body = PerceptronUnits(inputs, settings, layers)
+        self.reward = _head(hidden_shape, bins, settings.head_units, layers)
 
     def __call__(
         self, hidden: Float[Array, "B ..."], action: Array
@@ -294,11 +324,11 @@ class Prediction(nnx.Module):
         spec: types.EnvSpec,
         settings: config.Network,
         bins: int,
-        rngs: nnx.Rngs,
+        layers: Layers,
     ):
         units = settings.head_units
-        self.policy = _head(hidden_shape, spec.num_actions, units, rngs)
-        self.value = _head(hidden_shape, bins, units, rngs)
+        self.policy = _head(hidden_shape, spec.num_actions, units, layers)
+        self.value = _head(hidden_shape, bins, units, layers)
 
     def __call__(
         self, hidden: Float[Array, "B ..."]

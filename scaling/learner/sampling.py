@@ -11,8 +11,12 @@ from scaling.learner import loss, targets
 from scaling.replay import priorities
 from scaling.replay import window as windows
 
-# Name of the axis over which `draw` is mapped.
-SHARDS = "shards"
+
+class From(NamedTuple):
+    """What is drawn from, the same for all shards."""
+
+    call: Int[Array, ""]  # the oldest call whose searches are drawn
+    entries: Float[Array, ""]  # mean entries of a shard; means nothing if uniform
 
 
 class Samples(NamedTuple):
@@ -35,49 +39,52 @@ class Samples(NamedTuple):
 
 def draw(
     window: windows.Window,
-    window_from: Int[Array, ""],
+    drawn_from: From,
     key: Key[Array, ""],
     number: int,
     settings: config.Settings,
 ) -> Samples:
     """Returns `number` windows drawn from a shard's sampleable entries.
 
-    To be mapped over the shards with the axis name `SHARDS`.
-
     Args:
       window: of the shard.
-      window_from: the oldest call whose searches are drawn.
+      drawn_from: oldest call, and mean entries of the shards.
       key: used once.
       number: of samples, B.
       settings: of replay and learner.
     """
     draw_key, action_key = jax.random.split(key)
-    entries = windows.sampleable(window, window_from)
-    choose = _uniform if settings.replay.priority_exponent == 0 else _prioritised
-    lane, index, weight = choose(window, entries, draw_key, number, settings.replay)
+    entries = windows.sampleable(window, drawn_from.call)
+    if settings.replay.priority_exponent == 0:
+        lane, index = priorities.draw_uniform(draw_key, *entries, number)
+        weight = jnp.ones(number)
+    else:
+        lane, index, probability = _prioritised(
+            window, entries, draw_key, number, settings.replay
+        )
+        weight = priorities.importance_weights(
+            probability, drawn_from.entries, settings.replay.importance_exponent
+        )
     learner = settings.learner
     length = learner.unroll_steps + learner.td_steps + 1
     sequence = windows.sequences(window, lane, index, length)
     return _samples(sequence, weight, action_key, learner)
 
 
-def _uniform(window, entries, key, number, settings):
-    del window, settings
-    lane, index = priorities.draw_uniform(key, entries.first, entries.stop, number)
-    return lane, index, jnp.ones(number)
-
-
-def _prioritised(window, entries, key, number, settings):
+def _prioritised(
+    window: windows.Window,
+    entries: windows.Range,
+    key: Key[Array, ""],
+    number: int,
+    settings: config.Replay,
+) -> tuple[Int[Array, " B"], Int[Array, " B"], Float[Array, " B"]]:
+    """Returns lanes, absolute indices and probabilities, P ∝ priority^α."""
     capacity = window.priority.shape[1]
-    eligible = priorities.in_ranges(capacity, entries.first, entries.stop)
+    eligible = priorities.in_ranges(capacity, *entries)
     mass = jnp.where(eligible, window.priority**settings.priority_exponent, 0.0)
     lane, slot, probability = priorities.draw_proportional(key, mass, number)
-    mean_eligible = jax.lax.pmean(eligible.sum().astype(mass.dtype), SHARDS)
-    weight = priorities.importance_weights(
-        probability, mean_eligible, settings.importance_exponent
-    )
     index = entries.first[lane] + (slot - entries.first[lane]) % capacity
-    return lane, index, weight
+    return lane, index, probability
 
 
 def _samples(

@@ -1,6 +1,7 @@
 """The optimiser and one learner update."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -90,8 +91,11 @@ def update(
     progress: Float[Array, ""],
     model: models.Model,
     settings: config.Learner,
+    mean: Callable[[Any], Any] = lambda tree: tree,
 ) -> tuple[LearnerState, Metrics]:
     """Returns the learner after one gradient step, and what it measured.
+
+    Gradient and losses are averaged over the devices together, in one collective.
 
     Args:
       state: of the learner.
@@ -99,11 +103,12 @@ def update(
       progress: share of the run's updates already made, in [0, 1].
       model: the networks.
       settings: of the learner.
+      mean: over the devices, of which each has an equal part of the batch.
     """
     compute = functools.partial(losses.loss, model=model, settings=settings)
-    (total, terms), gradient = jax.value_and_grad(compute, has_aux=True)(
-        state.params, batch
-    )
+    found = jax.value_and_grad(compute, has_aux=True)(state.params, batch)
+    value_target = jnp.mean(batch.targets.value)
+    ((total, terms), gradient), value_target = mean((found, value_target))
     direction, optimiser = make_optimiser(settings).update(
         gradient, state.optimiser, state.params
     )
@@ -120,7 +125,7 @@ def update(
         policy_loss=terms.policy,
         reward_loss=terms.reward,
         gradient_norm=optax.tree.norm(gradient),
-        value_target=jnp.mean(batch.targets.value),
+        value_target=value_target,
         number=jnp.ones(()),
     )
     return LearnerState(params, target_params, optimiser, updates), metrics

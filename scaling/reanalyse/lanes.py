@@ -26,7 +26,10 @@ class Lanes(NamedTuple):
 def initial(environments: int, stored_slots: int) -> Lanes:
     """Returns the lanes of a shard before the first call."""
     column = jnp.concatenate(
-        [jnp.arange(environments), jnp.zeros(stored_slots, jnp.int32)]
+        [
+            jnp.arange(environments, dtype=jnp.int32),
+            jnp.zeros(stored_slots, jnp.int32),
+        ]
     )
     zeros = jnp.zeros_like(column)
     return Lanes(
@@ -120,8 +123,8 @@ def advance(
 
 
 def keys_of_rows(
-    key: Key[Array, ""], shards: int, rows: int
-) -> Key[Array, "{shards} {rows}"]:
-    """Returns one key for each row, by its logical place and nothing else."""
-    numbers = jnp.arange(shards * rows).reshape(shards, rows)
+    key: Key[Array, ""], shard: Int[Array, " G"], rows: int
+) -> Key[Array, "G {rows}"]:
+    """Returns one key for each row, by its place in the run and nothing else."""
+    numbers = shard[:, None] * rows + jnp.arange(rows)
     return jax.vmap(jax.vmap(lambda number: jax.random.fold_in(key, number)))(numbers)

@@ -4,9 +4,11 @@ One frame is stored for each step; stacks are gathered, never stored. Where a fr
 lies is decided by `scaling.replay.steps`, for both homes alike.
 """
 
+import contextlib
 import math
 import pathlib
 import shutil
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -35,6 +37,7 @@ def append(
     """Returns a shard's frames with one written at `step` of each live column."""
     environments, capacity = frames.shape[:2]
     slot = jnp.where(live, step % capacity, capacity)
+    frame = frame.astype(frames.dtype)
     return frames.at[jnp.arange(environments), slot].set(frame, mode="drop")
 
 
@@ -48,12 +51,12 @@ def gather(
 
 
 class HostFrames:
-    """Frames of all shards of this process, in one memory-mapped file a shard.
+    """Frames of this process's shards, in one memory-mapped file a shard.
 
     Args:
       directory: where the files are made.
-      shape: (shards, environments of a shard, slots).
-      frame_shape: of one frame.
+      shards: their numbers in the run.
+      shape: of a shard, (environments, slots, ...), a frame's own axes last.
       dtype: of a frame.
 
     Raises:
@@ -63,21 +66,21 @@ class HostFrames:
     def __init__(
         self,
         directory: pathlib.Path,
-        shape: tuple[int, int, int],
-        frame_shape: tuple[int, ...],
+        shards: Sequence[int],
+        shape: tuple[int, ...],
         dtype: Any,
     ):
         directory.mkdir(parents=True, exist_ok=True)
-        _check_disk(directory, (*shape, *frame_shape), dtype)
+        _check_disk(directory, (len(shards), *shape), dtype)
         self._directory = directory
         self._shards = [
             np.lib.format.open_memmap(
                 directory / f"frames-{shard:03d}.npy",
                 mode="w+",
                 dtype=dtype,
-                shape=(*shape[1:], *frame_shape),
+                shape=shape,
             )
-            for shard in range(shape[0])
+            for shard in shards
         ]
 
     def append(
@@ -92,30 +95,33 @@ class HostFrames:
             slot = step[shard, column] % capacity
             self._shards[shard][column, slot] = frame[shard, column]
 
-    def gather(self, stack: steps.Stack) -> Shaped[np.ndarray, "G B D ..."]:
-        """Returns the stacked frames [G, B, D, ...], zeros before a start.
+    def gather(
+        self, shard: Int[np.ndarray, " B"], stack: steps.Stack
+    ) -> Shaped[np.ndarray, "B D ..."]:
+        """Returns the stacked frames, zeros before an episode's start.
 
         Args:
-          stack: of NumPy or JAX arrays with a leading axis G.
+          shard: of each stack, counted among those of this process.
+          stack: NumPy arrays.
         """
-        column, slot, present = (np.asarray(field) for field in stack)
-        stacked = np.stack(
-            [
-                frames[column[shard][:, None], slot[shard]]
-                for shard, frames in enumerate(self._shards)
-            ]
-        )
-        stacked[~present] = 0
+        frame_shape = self._shards[0].shape[2:]
+        stacked = np.zeros((*stack.slot.shape, *frame_shape), self._shards[0].dtype)
+        for number in np.unique(shard):
+            rows = np.flatnonzero(shard == number)
+            frames = self._shards[number]
+            stacked[rows] = frames[stack.column[rows, None], stack.slot[rows]]
+        stacked[~stack.present] = 0
         return stacked
 
     def close(self) -> None:
-        """Deletes the files."""
+        """Deletes the files; the folder is left to the last process that does."""
         for frames in self._shards:
             path = pathlib.Path(str(frames.filename))
             frames._mmap.close()  # type: ignore[attr-defined]
             path.unlink(missing_ok=True)
         self._shards = []
-        self._directory.rmdir()
+        with contextlib.suppress(OSError):  # another process's files are in it
+            self._directory.rmdir()
 
 
 def _check_disk(directory: pathlib.Path, shape: tuple[int, ...], dtype: Any) -> None:

@@ -21,7 +21,8 @@ def draw_uniform(
     """
     size = jnp.maximum(stop - first, 0)
     until = jnp.cumsum(size)
-    drawn = jax.random.randint(key, (number,), 0, jnp.maximum(until[-1], 1))
+    total = jnp.maximum(until[-1], 1)
+    drawn = jax.random.randint(key, (number,), 0, total, dtype=jnp.int32)
     row = jnp.searchsorted(until, drawn, side="right").astype(jnp.int32)
     row = jnp.minimum(row, size.shape[0] - 1)
     return row, first[row] + drawn - (until[row] - size[row])

@@ -119,6 +119,12 @@ def sampleable(window: Window, window_from: Int[Array, ""]) -> Range:
     return Range(first, jnp.maximum(window.closed, first))
 
 
+def count_sampleable(window: Window, window_from: Int[Array, ""]) -> Float[Array, ""]:
+    """Returns how many entries `sampleable` gives."""
+    first, stop = sampleable(window, window_from)
+    return (stop - first).sum().astype(window.priority.dtype)
+
+
 def sequences(
     window: Window, lane: Int[Array, " B"], first: Int[Array, " B"], length: int
 ) -> Sequence:

@@ -21,7 +21,7 @@ def start_nothing():
     raise RuntimeError("no devices here")
 
 
-def run(settings, cell, directory, *, design, allocate_frames, report):
+def run(settings, cell, directory, *, how, report):
     begun = directory.parent.parent / "begun.jsonl"
     with begun.open("a") as file:
         where = {"pid": os.getpid(), "cores": sorted(os.sched_getaffinity(0))}
@@ -33,11 +33,11 @@ def run(settings, cell, directory, *, design, allocate_frames, report):
     fail(cell.seed)
     if cell.seed == 12:
         time.sleep(60)
-    row = results.identity(settings, cell, design) | {
+    row = results.identity(settings, cell, how.design) | {
         "status": "ok",
         "score": float(cell.frames),
         "attempts": results.attempts_before(directory) + 1,
-        "note": f"allocated {allocate_frames}",
+        "note": f"allocated {how.allocate_frames}",
     }
     results.write_row(directory, row)
     if cell.seed == 14:

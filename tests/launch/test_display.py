@@ -9,7 +9,7 @@ import rich.console
 
 from launch import display, progress, study
 from launch.executors.task import Event, Task
-from scaling import config, presets
+from scaling import config, execution, presets
 
 SETTINGS = presets.preset("demo").settings
 NOWHERE = pathlib.Path("no/such/study")
@@ -74,7 +74,7 @@ def test_a_cell_without_an_update_is_warned_of():
 @pytest.fixture
 def tasks() -> list[Task]:
     planned = plan_of((4000, 0.5, 0), (8000, 0.5, 0))
-    return study.tasks(SETTINGS, planned, NOWHERE, "factorial")
+    return study.tasks(SETTINGS, planned, NOWHERE, execution.DEFAULT)
 
 
 def events_of(task: Task, worker=0) -> list[Event]:

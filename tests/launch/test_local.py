@@ -8,7 +8,7 @@ import pytest
 
 from launch.executors import local
 from launch.executors.task import Event, Queue, Task
-from scaling import config, results
+from scaling import config, execution, results
 
 FAKES = str(pathlib.Path(__file__).parent)
 SETTINGS = config.Settings(env="jumanji:PacMan-v1")
@@ -27,8 +27,7 @@ def task_of(directory, frames=100, seed=0, group="g", work=None, fraction=0.0) -
         settings=SETTINGS,
         cell=cell,
         directory=directory / "runs" / run_id,
-        design="factorial",
-        allocate_frames=1000,
+        how=execution.Execution(allocate_frames=1000),
         group=group,
         work=frames if work is None else work,
     )
@@ -131,9 +130,9 @@ def test_cores_are_shared_out():
 
 def test_one_worker_for_each_core_but_no_more_than_runs(monkeypatch):
     monkeypatch.setattr(local, "_cores", lambda: [0, 1, 2, 3])
-    monkeypatch.setattr(local, "_has_accelerator", lambda: False)
+    monkeypatch.setattr(local.hardware, "has_accelerator", lambda: False)
     assert [local.default_parallel(n) for n in (0, 1, 3, 9)] == [1, 1, 3, 4]
-    monkeypatch.setattr(local, "_has_accelerator", lambda: True)
+    monkeypatch.setattr(local.hardware, "has_accelerator", lambda: True)
     assert local.default_parallel(9) == 1
 
 

@@ -9,7 +9,7 @@ import fakes
 import pytest
 
 from launch import display, evaluate, progress, study, train, worker
-from scaling import config, presets, results
+from scaling import config, execution, presets, results
 
 SETTINGS = presets.preset("demo").settings
 
@@ -18,7 +18,7 @@ def one_task(tmp_path, seed=0):
     cell = config.Cell(frames=4000, fraction=0.5, seed=seed)
     study.claim(tmp_path, SETTINGS)
     planned = study.plan(SETTINGS, [cell], tmp_path)
-    return study.tasks(SETTINGS, planned, tmp_path, "factorial")[0]
+    return study.tasks(SETTINGS, planned, tmp_path, execution.DEFAULT)[0]
 
 
 def make(task):

@@ -68,7 +68,7 @@ def test_samples_are_closed_entries_with_the_targets_of_their_definition():
     samples = jax.jit(
         lambda w, key: sampling.draw(
             w,
-            jnp.zeros((), jnp.int32),
+            sampling.From(jnp.zeros((), jnp.int32), jnp.zeros(())),
             key,
             64,
             dataclasses.replace(SETTINGS, replay=config.Replay(priority_exponent=0.0)),

@@ -88,7 +88,9 @@ def test_host_and_device_frames_agree(tmp_path):
     rng = np.random.default_rng(0)
     shards, environments, capacity = 2, 3, 5
     shape = (shards, environments, capacity)
-    host = frames.HostFrames(tmp_path / "frames", shape, (2,), np.uint8)
+    host = frames.HostFrames(
+        tmp_path / "frames", range(shards), (environments, capacity, 2), np.uint8
+    )
     device = frames.empty_on_device(shape, (2,), np.uint8)
     for number in range(8):
         frame = rng.integers(0, 255, (shards, environments, 2)).astype(np.uint8)
@@ -102,11 +104,13 @@ def test_host_and_device_frames_agree(tmp_path):
         present=jnp.asarray(rng.random((shards, 4, 2)) < 0.5),
     )
     expected = jax.vmap(frames.gather)(device, stack)
-    np.testing.assert_array_equal(host.gather(stack), expected)
+    rows = frames.to_rows(jax.tree.map(np.asarray, stack))
+    gathered = host.gather(np.repeat(np.arange(shards), 4), rows)
+    np.testing.assert_array_equal(frames.to_shards(gathered, shards), expected)
     host.close()
     assert not list(tmp_path.iterdir())
 
 
 def test_frames_that_do_not_fit_on_the_disk_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"--replay\.stored-steps"):
-        frames.HostFrames(tmp_path, (1, 1, 10**12), (96, 96, 3), np.uint8)
+        frames.HostFrames(tmp_path, [0], (1, 10**12, 96, 96, 3), np.uint8)

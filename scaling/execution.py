@@ -1,0 +1,35 @@
+"""How a run is carried out: nothing here changes what it computes.
+
+Plain values, which travel to worker processes as JSON.
+"""
+
+import dataclasses
+from typing import Any
+
+from scaling import hardware
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Execution:
+    """Everything about a run that is neither its settings nor its cell."""
+
+    design: str = "factorial"
+    """Of the study, for the row."""
+    allocate_frames: int | None = None
+    """The largest budget whose runs share a program with this one; it sizes the
+    stores (with priorities it may change the rounding of their sums)."""
+    mesh: hardware.Mesh = hardware.ALL_DEVICES
+    """How the run is spread over devices."""
+
+
+DEFAULT = Execution()
+
+
+def as_dict(execution: Execution) -> dict[str, Any]:
+    """Returns plain values, ready for JSON."""
+    return dataclasses.asdict(execution)
+
+
+def from_dict(values: dict[str, Any]) -> Execution:
+    """Returns the execution of which `as_dict` made `values`."""
+    return Execution(**{**values, "mesh": hardware.Mesh(**values["mesh"])})

@@ -1,0 +1,129 @@
+"""What a mesh makes of a run: a program that prints facts as JSON.
+
+Run by the tests, since the number of devices is fixed when a process starts:
+
+    JAX_NUM_CPU_DEVICES=8 python facts.py DIRECTORY GAME PRECISION 1,2,4,8
+    … python facts.py DIRECTORY GAME PRECISION 4 127.0.0.1:9911 0 2   (of two processes)
+"""
+
+import dataclasses
+import json
+import pathlib
+import sys
+
+from scaling import config, hardware, sharding
+
+
+def settings_of(game: str, precision: str) -> config.Settings:
+    import test_run
+
+    shared = {"shards": 8, "environments": 8, "precision": precision}
+    if game in ("Corridor", "HostCorridor"):
+        return dataclasses.replace(test_run.SETTINGS, env=f"test_run:{game}", **shared)
+    from scaling import presets
+
+    demo = presets.preset("demo").settings
+    learner = dataclasses.replace(demo.learner, batch_size=64)
+    evaluation = config.Evaluation(episodes=8, curve_points=0)
+    return dataclasses.replace(
+        demo, **shared, learner=learner, evaluation=evaluation
+    )
+
+
+def run_on(directory: pathlib.Path, settings: config.Settings, devices: int) -> dict:
+    """Returns the row of a run, its parameters, priorities and losses."""
+    import jax
+    import numpy as np
+
+    from scaling import execution, loops, run
+
+    kept = {}
+    make = loops.make
+
+    def spy(*arguments):  # the state is otherwise gone when the run has ended
+        loop = make(*arguments)
+
+        def advance(state, *more):
+            state, summary = loop.advance(state, *more)
+            kept["state"] = state
+            return state, summary
+
+        return loop._replace(advance=advance)
+
+    loops.make = spy
+    try:
+        row = run.run(
+            settings,
+            config.Cell(frames=3000, fraction=0.5, seed=0),
+            directory / f"{devices}",
+            how=execution.Execution(mesh=hardware.Mesh(data=devices)),
+        )
+    finally:
+        loops.make = make
+    with sharding.precision(settings.precision):
+        params, priority = sharding.everywhere(
+            (kept["state"].learner.params, kept["state"].shard.window.priority)
+        )
+    flat = np.concatenate([leaf.reshape(-1) for leaf in jax.tree.leaves(params)])
+    np.savez(directory / f"{devices}.npz", params=flat, priority=priority)
+    return row
+
+
+def searched(settings: config.Settings, devices: int) -> dict:
+    """Returns actions and values of one search on equal inputs."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from scaling import types
+    from scaling.agent import model as models
+    from scaling.search import mcts
+
+    spec = types.EnvSpec("s", 4, (6,), np.float32, 1.0, 1)
+    model = models.make_model(spec, settings)
+    search = mcts.make_search(model, settings.search, 0.99)
+    mesh = sharding.make_mesh(hardware.Mesh(data=devices), 8)
+    rows, whole = sharding.ROWS, sharding.WHOLE
+    program = sharding.program(search, mesh, (whole, rows, rows, whole), rows)
+    params = model.init(jax.random.key(0))
+    # A new network's heads are zero: all its actions would be alike.
+    leaves, tree = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(1), len(leaves))
+    drawn = [
+        0.3 * jax.random.normal(key, leaf.shape, leaf.dtype)
+        for key, leaf in zip(keys, leaves, strict=True)
+    ]
+    history = types.History(
+        jax.random.normal(jax.random.key(2), (64, settings.protocol.stack, 6)),
+        jnp.zeros((64, settings.protocol.past_actions), jnp.int32),
+    )
+    row_keys = jax.random.split(jax.random.key(3), 64)
+    found = program(tree.unflatten(drawn), history, row_keys, jnp.ones(()))
+    return {
+        "action": np.asarray(found.action).tolist(),
+        "value": np.asarray(found.value).tolist(),
+    }
+
+
+def main() -> None:
+    directory, game, precision, devices, *several = sys.argv[1:]
+    processes = hardware.ONE_PROCESS
+    if several:
+        coordinator, number, count = several
+        processes = hardware.Processes(
+            coordinator=coordinator, process_id=int(number), num_processes=int(count)
+        )
+    group = sharding.start(processes)
+    settings = settings_of(game, precision)
+    facts = {}
+    for number in map(int, devices.split(",")):
+        row = run_on(pathlib.Path(directory), settings, number)
+        facts[number] = {"row": row}
+        if not several and precision == "f32":
+            facts[number]["search"] = searched(settings, number)
+    group.leave()
+    print(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main()
