@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from scaling import config
+from scaling import accounting, config, hardware
 from scaling.envs import registry
 
 # Everything else is at least 1 (whole numbers) or above 0.
@@ -46,6 +46,28 @@ def check_settings(settings: config.Settings) -> None:
             raise ValueError(f"--{path.replace('_', '-')} is {value!r}; {reason}.")
     _check_temperatures(settings.search.temperatures)
     registry.check_name(settings.env, settings.protocol)
+
+
+def check_mesh(settings: config.Settings, mesh: hardware.Mesh) -> None:
+    """Refuses a mesh that does not divide what is spread over it.
+
+    Raises:
+      ValueError: naming the flag and what would do.
+    """
+    shards, network = accounting.shards_for(settings), settings.network
+    if mesh.data is not None and shards % mesh.data:
+        raise ValueError(
+            f"--mesh.data {mesh.data} does not divide the {shards} logical shards of "
+            f"{settings.environments} environments; choose a divisor of {shards}, or "
+            f"set --shards to a multiple of {mesh.data} that divides --environments "
+            "and --learner.batch-size."
+        )
+    widths = {"planes": network.planes, "units": network.units}
+    if not any(width % mesh.model == 0 for width in widths.values()):
+        raise ValueError(
+            f"--mesh.model {mesh.model} divides neither --network.planes "
+            f"{network.planes} nor --network.units {network.units}; choose a divisor."
+        )
 
 
 def _check_temperatures(temperatures: tuple[tuple[float, float], ...]) -> None:

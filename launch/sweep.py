@@ -90,6 +90,7 @@ def sweep(argv: Sequence[str]) -> int:
     settings, out = flags.settings, flags.out
     checks.check_settings(settings)
     hardware.check(flags.mesh, flags.processes)
+    checks.check_mesh(settings, flags.mesh)
     planned = study.plan(settings, cells_of(flags), out)
     how = execution.Execution(design=flags.design, mesh=flags.mesh)
     every = study.tasks(settings, planned, out, how)

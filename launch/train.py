@@ -58,6 +58,7 @@ def train(argv: Sequence[str]) -> int:
     settings, out = flags.settings, flags.out
     checks.check_settings(settings)
     hardware.check(flags.mesh, flags.processes)
+    checks.check_mesh(settings, flags.mesh)
     planned = study.plan(settings, [cell_of(flags)], out)
     how = execution.Execution(mesh=flags.mesh)
     (task,) = study.tasks(settings, planned, out, how)

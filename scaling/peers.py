@@ -72,11 +72,17 @@ class Group(Alone):
         self._meetings = 0  # every process counts them alike
         self._lock = threading.Lock()
         self._board = _serve(self._address, self.count) if self.first else None
-        self._line = self._connect()
-        hello = {"number": self.number, "count": self.count, "flags": fingerprint}
-        self._refuse(self._ask("hello", host=socket.gethostname(), **hello))
-        self._wait_for_all()
         self._left = threading.Event()
+        try:
+            self._line = self._connect()
+            try:
+                self._greet(fingerprint)
+            except BaseException:
+                self._line.close()
+                raise
+        except BaseException:
+            self._close_board()
+            raise
         threading.Thread(target=self._watch, daemon=True).start()
 
     def mark(self, at: str) -> None:
@@ -103,8 +109,20 @@ class Group(Alone):
         self._ask("bye")
         if self._board is not None:  # the others may still ask it
             self._board.wait_until_left(self._timeout)
+        with self._lock:
+            self._line.close()
+        self._close_board()
+
+    def _close_board(self) -> None:
+        if self._board is not None:
             self._board.shutdown()
             self._board.server_close()
+
+    def _greet(self, fingerprint: str) -> None:
+        """Returns when all processes have come; refuses what does not fit."""
+        hello = {"number": self.number, "count": self.count, "flags": fingerprint}
+        self._refuse(self._ask("hello", host=socket.gethostname(), **hello))
+        self._wait_for_all()
 
     def _poll(self, question: str, name: str) -> dict[str, Any]:
         while not (answer := self._ask(question, name=name))["ready"]:
@@ -140,7 +158,8 @@ class Group(Alone):
                 time.sleep(0.2)
                 continue
             made.settimeout(None)
-            return made.makefile("rwb")
+            with made:  # the file keeps the connection until it is closed
+                return made.makefile("rwb")
 
     def _wait_for_all(self) -> None:
         deadline = time.monotonic() + self._timeout
@@ -178,7 +197,7 @@ class Group(Alone):
                 _end(reason)
 
 
-def why_end(table: list[dict[str, Any]], limit: float) -> str | None:
+def why_end(table: list[dict[str, Any]], limit: int) -> str | None:
     """Returns why a process has to end, or None while all get on.
 
     Args:
@@ -224,7 +243,7 @@ class _Board(socketserver.ThreadingTCPServer):
         self.flags: str | None = None
         self.refused = ""
 
-    def wait_until_left(self, timeout: float) -> None:
+    def wait_until_left(self, timeout: int) -> None:
         """Returns when every process has said good-bye, or after `timeout`."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:

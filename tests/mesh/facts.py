@@ -25,9 +25,7 @@ def settings_of(game: str, precision: str) -> config.Settings:
     demo = presets.preset("demo").settings
     learner = dataclasses.replace(demo.learner, batch_size=64)
     evaluation = config.Evaluation(episodes=8, curve_points=0)
-    return dataclasses.replace(
-        demo, **shared, learner=learner, evaluation=evaluation
-    )
+    return dataclasses.replace(demo, **shared, learner=learner, evaluation=evaluation)
 
 
 def run_on(directory: pathlib.Path, settings: config.Settings, devices: int) -> dict:
@@ -65,6 +63,7 @@ def run_on(directory: pathlib.Path, settings: config.Settings, devices: int) -> 
             (kept["state"].learner.params, kept["state"].shard.window.priority)
         )
     flat = np.concatenate([leaf.reshape(-1) for leaf in jax.tree.leaves(params)])
+    directory.mkdir(parents=True, exist_ok=True)
     np.savez(directory / f"{devices}.npz", params=flat, priority=priority)
     return row
 
@@ -105,6 +104,54 @@ def searched(settings: config.Settings, devices: int) -> dict:
     }
 
 
+def learned(settings: config.Settings, devices: int) -> list[float]:
+    """Returns the losses of 20 updates on recorded batches."""
+    import functools
+
+    import jax
+    import numpy as np
+
+    from scaling import types
+    from scaling.agent import model as models
+    from scaling.learner import loss, targets, update
+
+    spec = types.EnvSpec("s", 4, (6,), np.float32, 1.0, 1)
+    model = models.make_model(spec, settings)
+    mesh = sharding.make_mesh(hardware.Mesh(data=devices), 8)
+    rows, whole = sharding.ROWS, sharding.WHOLE
+    step = functools.partial(
+        update.update,
+        model=model,
+        settings=settings.learner,
+        mean=sharding.mean(mesh),
+    )
+    program = sharding.program(step, mesh, (whole, rows, whole), (whole, whole))
+    state = update.initial(jax.random.key(0), model, settings.learner)
+    random = np.random.default_rng(0)
+    unroll, losses = settings.learner.unroll_steps, []
+    for number in range(20):
+        policy = random.random((64, unroll + 1, 4))
+        batch = loss.Batch(
+            types.History(
+                random.normal(size=(64, settings.protocol.stack, 6)).astype("f4"),
+                random.integers(0, 4, (64, settings.protocol.past_actions), "i4"),
+            ),
+            random.integers(0, 4, (64, unroll), "i4"),
+            targets.Targets(
+                value=random.normal(size=(64, unroll + 1)).astype("f4"),
+                policy=(policy / policy.sum(-1, keepdims=True)).astype("f4"),
+                reward=random.normal(size=(64, unroll)).astype("f4"),
+                value_mask=np.ones((64, unroll + 1), "f4"),
+                policy_mask=np.ones((64, unroll + 1), "f4"),
+                reward_mask=np.ones((64, unroll), "f4"),
+            ),
+            random.random(64).astype("f4"),
+        )
+        state, metrics = program(state, batch, np.float32(number / 20))
+        losses.append(float(metrics.loss))
+    return losses
+
+
 def main() -> None:
     directory, game, precision, devices, *several = sys.argv[1:]
     processes = hardware.ONE_PROCESS
@@ -121,6 +168,7 @@ def main() -> None:
         facts[number] = {"row": row}
         if not several and precision == "f32":
             facts[number]["search"] = searched(settings, number)
+            facts[number]["losses"] = learned(settings, number)
     group.leave()
     print(json.dumps(facts))
 
