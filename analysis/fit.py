@@ -1,26 +1,24 @@
 """Fits laws to the runs of one curve.
 
 Linear laws by ordinary least squares with the HC3 covariance; laws with shapes by
-variable projection: for given shapes the coefficients have a closed form, so only
-the shapes are searched, on a grid and then from its best points.
+variable projection (`search`), judged by their tangent at the optimum: the columns
+of the coefficients and the derivatives by the shapes.
 """
 
-import itertools
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy import optimize, stats
+from scipy import stats
 
-from analysis import laws
+from analysis import laws, search
 
 Vector = Float[np.ndarray, "N"]
 Matrix = Float[np.ndarray, "N C"]
 
-GRID_POINTS = 33  # of each shape
-POLISHED_STARTS = 3
 _LEVERAGE_ONE = 1 - 1e-9
-_AT_BOUND = 1e-3  # of the width of the bounds
+_OFFSET = 1e-3  # Bates & Watts 1988, section 2.2.3
+_ROUNDING = 1e-18  # residual / total sum of squares that is rounding alone
 
 
 class LinearFit(NamedTuple):
@@ -41,15 +39,22 @@ class LawFit(NamedTuple):
     reference: float  # frames
     frames: Vector
     score: Vector
-    linear: LinearFit
+    linear: LinearFit  # at the shapes found
     shapes: Float[np.ndarray, "S"]
-    status: str  # closed form, converged, at a bound, not converged
+    status: str  # closed form, converged, at a bound, stopped early, not converged
     agreement: float  # share of polished starts that reached the best
+    tangent: LinearFit | None  # of all parameters; None where they are not identified
 
     @property
     def rss(self) -> float:
         """Residual sum of squares, in squared score."""
         return float(self.linear.residuals @ self.linear.residuals)
+
+    @property
+    def estimator(self) -> str:
+        """How the parameters were estimated."""
+        kind = "variable projection" if self.law.shapes else "ordinary least squares"
+        return f"{kind}, least squares" if self.law.shapes else kind
 
 
 def ordinary_least_squares(columns: Matrix, score: Vector) -> LinearFit:
@@ -66,12 +71,15 @@ def ordinary_least_squares(columns: Matrix, score: Vector) -> LinearFit:
       ValueError: if the columns are linearly dependent.
     """
     rows, count = columns.shape
-    if np.linalg.matrix_rank(columns) < count:
+    # By the length of the columns, since those of a sum of powers differ widely.
+    length = np.linalg.norm(columns, axis=0)
+    scaled = columns / np.where(length > 0, length, 1.0)
+    if np.linalg.matrix_rank(scaled) < count:
         raise ValueError(
             f"{rows} runs at these budgets do not determine {count} coefficients; "
             "add distinct budgets."
         )
-    inverse = np.linalg.pinv(columns)
+    inverse = np.linalg.pinv(scaled) / length[:, None]
     coefficients = inverse @ score
     residuals = score - columns @ coefficients
     leverage = np.einsum("nc,cn->n", columns, inverse)
@@ -99,75 +107,92 @@ def fit_law(law: laws.Law, frames: Vector, score: Vector) -> LawFit:
         )
     reference = laws.geometric_mean_of_budgets(frames)
     n = frames / reference
-    shapes, status, agreement = np.zeros(0), "closed form", 1.0
-    if law.shapes:
-        shapes, status, agreement = _search_shapes(law, n, score)
-    linear = ordinary_least_squares(law.basis(n, *shapes), score)
-    return LawFit(law, reference, frames, score, linear, shapes, status, agreement)
-
-
-def projected_residuals(
-    law: laws.Law, n: Vector, score: Vector, shapes: Float[np.ndarray, "S"]
-) -> Vector:
-    """Returns the residuals with the best coefficients for these shapes.
-
-    Source: Golub & Pereyra 1973, "The differentiation of pseudo-inverses and
-    nonlinear least squares problems whose variables separate".
-    """
-    columns = law.basis(n, *shapes)
-    return score - columns @ np.linalg.lstsq(columns, score, rcond=None)[0]
-
-
-def projected_rss(
-    law: laws.Law, n: Vector, score: Vector, shapes: Float[np.ndarray, "S"]
-) -> float:
-    """Returns the residual sum of squares at these shapes, in squared score."""
-    residuals = projected_residuals(law, n, score, shapes)
-    return float(residuals @ residuals)
-
-
-def _search_shapes(
-    law: laws.Law, n: Vector, score: Vector
-) -> tuple[Float[np.ndarray, "S"], str, float]:
-    spread = float(np.std(score))
-    scaled = (score - score.mean()) / spread if spread > 0 else score * 0
-    axes = [np.linspace(low, high, GRID_POINTS) for low, high in law.bounds]
-    grid = np.array(list(itertools.product(*axes)))
-    values = np.array([projected_rss(law, n, scaled, point) for point in grid])
-    starts = grid[np.argsort(values, kind="stable")[:POLISHED_STARTS]]
-    polished = [_polish(law, n, scaled, start) for start in starts]
-    costs = np.array([result.cost for result in polished])
-    best = polished[int(costs.argmin())]
-    agreement = float(np.mean(costs <= costs.min() * (1 + 1e-6) + 1e-12))
-    return best.x, _status(law, best), agreement
-
-
-def _polish(
-    law: laws.Law, n: Vector, scaled: Vector, start: Vector
-) -> optimize.OptimizeResult:
-    # Tight tolerances on a scaled objective: loose ones stop short and look done.
-    return optimize.least_squares(
-        lambda shapes: projected_residuals(law, n, scaled, shapes),
-        np.clip(start, *np.array(law.bounds).T),
-        jac="3-point",
-        bounds=tuple(np.array(law.bounds).T),
-        xtol=1e-10,
-        ftol=1e-12,
-        gtol=1e-10,
+    if not law.shapes:
+        linear = ordinary_least_squares(law.basis(n), score)
+        none = np.zeros(0)
+        return LawFit(
+            law, reference, frames, score, linear, none, "closed form", 1.0, linear
+        )
+    found = search.best_shapes(law, search.cell_means(n, score))
+    linear = ordinary_least_squares(law.basis(n, *found.values), score)
+    tangent = tangent_fit(law, n, found.values, linear)
+    status = found.status
+    if status == "converged" and relative_offset(linear, tangent, score) > _OFFSET:
+        status = "stopped early"
+    return LawFit(
+        *(law, reference, frames, score, linear),
+        *(found.values, status, found.agreement, tangent),
     )
 
 
-def _status(law: laws.Law, result: optimize.OptimizeResult) -> str:
-    low, high = np.array(law.bounds).T
-    margin = _AT_BOUND * (high - low)
-    if np.any((result.x - low < margin) | (high - result.x < margin)):
-        return "at a bound"
-    return "converged" if result.status > 0 else "not converged"
+def tangent_columns(
+    law: laws.Law,
+    x: Matrix | Vector,
+    shapes: Float[np.ndarray, "S"],
+    coefficients: Float[np.ndarray, "C"],
+) -> Matrix:
+    """Returns ∂score/∂parameter, one column each: coefficients, then shapes."""
+    columns = [law.basis(x, *shapes)]
+    for index, (low, high) in enumerate(law.bounds):
+        step = np.zeros(len(shapes))
+        step[index] = 1e-6 * (high - low)
+        ahead, behind = law.basis(x, *(shapes + step)), law.basis(x, *(shapes - step))
+        columns.append((ahead - behind) @ coefficients[:, None] / (2 * step[index]))
+    return np.column_stack(columns)
+
+
+def tangent_fit(
+    law: laws.Law,
+    x: Matrix | Vector,
+    shapes: Float[np.ndarray, "S"],
+    linear: LinearFit,
+) -> LinearFit | None:
+    """Returns the fit of the residuals on the tangent, or None if it has no rank."""
+    columns = tangent_columns(law, x, shapes, linear.coefficients)
+    try:
+        return ordinary_least_squares(columns, linear.residuals)
+    except ValueError:
+        return None
+
+
+def relative_offset(
+    linear: LinearFit, tangent: LinearFit | None, score: Vector
+) -> float:
+    """Returns how far a fit is from the least-squares optimum, 0 being there.
+
+        √(|P e|² / k) / √(|e − P e|² / (N − k)),   P onto the tangent, k parameters
+
+    A search that stopped early leaves residuals that the tangent still explains,
+    whatever its own tolerances said.
+
+    Source: Bates & Watts 1988, "Nonlinear regression analysis", section 2.2.3.
+    """
+    if tangent is None or tangent.degrees <= 0:
+        return 0.0
+    explained = linear.residuals - tangent.residuals
+    total = float(np.sum((score - score.mean()) ** 2))
+    left = float(tangent.residuals @ tangent.residuals)
+    if left <= _ROUNDING * total and float(explained @ explained) <= 1e-12 * total:
+        return 0.0
+    count = score.size - tangent.degrees
+    above = float(explained @ explained) / count
+    return float(np.sqrt(above / max(left / tangent.degrees, np.finfo(float).tiny)))
 
 
 def predict(fit: LawFit, frames: Vector) -> Vector:
     """Returns the fitted law at `frames`, in score."""
     return fit.law.basis(frames / fit.reference, *fit.shapes) @ fit.linear.coefficients
+
+
+def prediction_variance(fit: LawFit, frames: Vector) -> Vector | None:
+    """Returns the HC3 variance of the fitted law at `frames`, None if unknown."""
+    if fit.tangent is None or fit.tangent.covariance is None:
+        return None
+    columns = tangent_columns(
+        fit.law, frames / fit.reference, fit.shapes, fit.linear.coefficients
+    )
+    covariance = fit.tangent.covariance
+    return np.maximum(np.einsum("nc,cd,nd->n", columns, covariance, columns), 0)
 
 
 def akaike_corrected(fit: LawFit) -> float | None:
@@ -188,27 +213,21 @@ def akaike_corrected(fit: LawFit) -> float | None:
 
 def pointwise_band(fit: LawFit, frames: Vector, level: float = 0.95) -> Vector | None:
     """Returns the half-width at each of `frames`: t quantile × HC3 error."""
-    quantile = stats.t.ppf((1 + level) / 2, max(fit.linear.degrees, 1))
-    return _half_width(fit, frames, float(quantile))
+    variance = prediction_variance(fit, frames)
+    degrees = fit.score.size - fit.law.parameters
+    quantile = float(stats.t.ppf((1 + level) / 2, max(degrees, 1)))
+    return None if variance is None else quantile * np.sqrt(variance)
 
 
 def simultaneous_band(
     fit: LawFit, frames: Vector, level: float = 0.95
 ) -> Vector | None:
-    """Returns the half-width that holds for the whole line at once.
+    """Returns the half-width that holds for the whole curve at once.
 
         w(x) = √(k F_{k, N−k}(level)) · √(xᵀ V x)
 
     Source: Working & Hotelling 1929; Scheffé 1953.
     """
-    count = fit.linear.coefficients.size
-    quantile = stats.f.ppf(level, count, max(fit.linear.degrees, 1))
-    return _half_width(fit, frames, float(np.sqrt(count * quantile)))
-
-
-def _half_width(fit: LawFit, frames: Vector, factor: float) -> Vector | None:
-    if fit.linear.covariance is None:
-        return None
-    columns = fit.law.basis(frames / fit.reference, *fit.shapes)
-    variance = np.einsum("nc,cd,nd->n", columns, fit.linear.covariance, columns)
-    return factor * np.sqrt(np.maximum(variance, 0))
+    variance, count = prediction_variance(fit, frames), fit.law.parameters
+    quantile = stats.f.ppf(level, count, max(fit.score.size - count, 1))
+    return None if variance is None else np.sqrt(count * quantile * variance)

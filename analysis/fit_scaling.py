@@ -2,7 +2,7 @@
 
 `python analysis/fit_scaling.py` reads results/results.csv, prints for every
 environment and fraction the slope per decade of frames with its 95 % interval and
-a verdict, and writes fit.json, cells.csv and figures/score_vs_frames.png and .svg.
+a verdict, and writes report.html, fit.json, cells.csv and figures/.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import dataclasses
 import pathlib
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if not __package__:
     # As a script, the folder of this file comes first on the path, where the
@@ -18,7 +18,7 @@ if not __package__:
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from analysis import study
 
 # pandas, scipy and matplotlib are imported where they are used: --help is instant.
 
@@ -34,6 +34,19 @@ class Settings:
     seed and score (env, status, control, curve_of and others are used if there)."""
     out: pathlib.Path | None = None
     """Directory to write to (default: that of the results or of the first table)."""
+    target: tuple[float, ...] = ()
+    """Scores to find the frames for (default: quarters of the range of means)."""
+    power: tuple[float, ...] = (0.5, 0.3, 0.2)
+    """Differences between two slopes, as shares of the slope, to plan seeds for: how
+    many seeds a budget find them four times in five."""
+    reference: tuple[str, ...] = ()
+    """What counts as a normalised score of 1, as ENV=SCORE (57 Atari games and some
+    others have one; random scores come from the column random_score)."""
+    compare: bool = False
+    """Mark the paper's published points in the figures (57 Atari games, 200 M frames,
+    fraction 0.95)."""
+    seed: int = 0
+    """Seed of every bootstrap."""
 
 
 def sources(settings: Settings) -> tuple[pathlib.Path, ...]:
@@ -54,34 +67,35 @@ def output_directory(settings: Settings) -> pathlib.Path:
     return out
 
 
-def analyse_environment(runs: "pd.DataFrame") -> dict[str, Any]:
-    """Returns design, judgements, comparisons and flags of one environment."""
-    from analysis import efficiency, inference, lint, table
-    from analysis import verdict as verdicts
+def options(settings: Settings) -> "study.Options":
+    """Returns what to ask of each environment.
 
-    curves = table.curves(runs)
-    judged = [verdicts.judge(curve) for curve in curves]
-    lines = [j.line for j in judged if j.curve.control is None and j.line]
-    steps = runs["frames_per_step"].dropna().unique()
-    return {
-        "env": str(runs["env"].iloc[0]),
-        "design": table.design(runs),
-        "runs": len(runs),
-        "statuses": runs["status"].value_counts().sort_index().to_dict(),
-        "frames_per_step": float(steps[0]) if len(steps) == 1 else 1.0,
-        "axis": _axis(runs),
-        "flags": lint.lint(runs),
-        "refusals": table.refusals(runs),
-        "fits": judged,
-        "equal_slopes": inference.equal_slopes(lines),
-        "multipliers": efficiency.multipliers(curves),
-    }
+    Raises:
+      ValueError: if a reference or a difference cannot be read.
+    """
+    from analysis import study
 
-
-def _axis(runs: "pd.DataFrame") -> str:
-    stored = max(runs["data_frames"] - runs["frames"]) > 0
-    extra = ", data sets and demonstrations included" if stored else ""
-    return f"frames{extra} (log scale)"
+    references = {}
+    for text in settings.reference:
+        env, separator, score = text.rpartition("=")
+        try:
+            references[env] = float(score)
+        except ValueError:
+            separator = ""
+        if not separator or not env:
+            raise ValueError(f"--reference takes ENV=SCORE (got {text!r}).")
+    for share in settings.power:
+        if not 0 < share <= 10:
+            raise ValueError(
+                f"--power takes differences as shares of the slope (got {share:g}); "
+                "give values such as 0.5."
+            )
+    return study.Options(
+        targets=settings.target,
+        differences=settings.power,
+        references=references,
+        seed=settings.seed,
+    )
 
 
 @contextlib.contextmanager
@@ -96,20 +110,28 @@ def status_2() -> Iterator[None]:
 
 def main(settings: Settings) -> None:
     """Reads, analyses, writes and prints."""
-    from analysis import efficiency, report, table
+    from analysis import files, table, terminal
 
     with status_2():
         out = output_directory(settings)
+        asked = options(settings)
         runs = table.read_tables(sources(settings))
-    parts = [part for _, part in runs.groupby("env")]
-    found = [analyse_environment(part) for part in parts]
-    cells = [efficiency.cells(part) for part in parts]
-    files = report.contents(found, cells, sources(settings))
+    asked = files.options_for(runs, asked)
+    made = files.analysed(runs, sources(settings), asked, settings.compare)
     with status_2():
-        report.write(out, files)
-    for here, part in zip(found, cells, strict=True):
-        report.show(here, part)
-    print("\nwrote " + ", ".join(str(out / name) for name in files))
+        files.write(out, made.files)
+    few = len(made.found) <= terminal.MOST_SHOWN_IN_FULL
+    for here in made.found:
+        (terminal.show if few else terminal.show_briefly)(here)
+    if made.whole is not None:
+        terminal.show_across(made.whole)
+    print(f"\nwrote {out / 'report.html'}, {_listed(list(made.files), out)}")
+
+
+def _listed(names: list[str], out: pathlib.Path) -> str:
+    data = [str(out / name) for name in ("fit.json", "cells.csv")]
+    figures = sum(name.endswith(".svg") for name in names)
+    return f"{', '.join(data)} and {figures} figures in {out / 'figures'}"
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """Intervals and tests of fitted laws, of one curve or of several."""
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy import optimize, stats
+from scipy import special, stats
 
 from analysis import fit as fits
 from analysis import laws
@@ -14,7 +13,7 @@ from analysis import laws
 Vector = Float[np.ndarray, "N"]
 
 LEVEL = 0.95
-_NO_NOISE = 1e-18  # residual / total sum of squares that is rounding alone
+_ROUNDING = 1e-18  # share of the total sum of squares that is rounding alone
 
 
 class Interval(NamedTuple):
@@ -72,71 +71,22 @@ def coefficient_p(linear: fits.LinearFit, index: int) -> float | None:
     )
 
 
-def shape_interval(fit: fits.LawFit, level: float = LEVEL) -> Interval | None:
-    """Returns the profile interval of the one shape of a law.
-
-        {λ : RSS(λ) − RSS(λ̂) ≤ c · F_{1, N−k}(level) · RSS(λ̂) / (N − k)}
-
-    The factor c = V_HC3(λ̂) / V_OLS(λ̂) corrects for noise that changes with the
-    budget; with c = 1 the interval of a law whose noise grows 4× covers too rarely
-    (docs/statistics.md). An end beyond the bounds of the search is infinite.
-
-    Source: Bates & Watts 1988 for the profile; Chandler & Bate 2007, "Inference
-    for clustered data using the independence loglikelihood", for the factor.
-
-    Returns:
-      None where there is no noise to judge by.
-    """
-    degrees = fit.score.size - fit.law.parameters
-    total = float(np.sum((fit.score - fit.score.mean()) ** 2))
-    factor = _robustness(fit) if degrees > 0 and fit.rss > _NO_NOISE * total else None
-    if factor is None:
-        return None
-    allowed = factor * float(stats.f.ppf(level, 1, degrees)) * fit.rss / degrees
-    n = fit.frames / fit.reference
-
-    def excess(shape: float) -> float:
-        rss = fits.projected_rss(fit.law, n, fit.score, np.array([shape]))
-        return (rss - fit.rss - allowed) / fit.rss
-
-    best, (low, high) = float(fit.shapes[0]), fit.law.bounds[0]
-    return Interval(
-        _cross(excess, best, low, -np.inf), _cross(excess, best, high, np.inf)
-    )
-
-
-def _cross(
-    excess: Callable[[float], float], best: float, bound: float, beyond: float
-) -> float:
-    # First crossing on the way out, so that a second valley is not let in.
-    steps = np.linspace(best, bound, 81)
-    for inner, outer in itertools.pairwise(steps):
-        if excess(outer) > 0:
-            return optimize.root_scalar(excess, bracket=(inner, outer)).root
-    return beyond
-
-
-def _robustness(fit: fits.LawFit) -> float | None:
-    # Gauss–Newton columns: those of the law and the derivative by its shape.
-    n, shape, step = fit.frames / fit.reference, float(fit.shapes[0]), 1e-5
-    ahead, behind = fit.law.basis(n, shape + step), fit.law.basis(n, shape - step)
-    derivative = (ahead - behind) / (2 * step) @ fit.linear.coefficients
-    columns = np.column_stack([fit.law.basis(n, shape), derivative])
-    if np.linalg.matrix_rank(columns) < columns.shape[1]:
-        return None
-    linear = fits.ordinary_least_squares(columns, fit.linear.residuals)
-    if linear.covariance is None:
-        return None
-    plain = float(linear.inverse[-1] @ linear.inverse[-1]) * fit.rss / linear.degrees
-    return float(linear.covariance[-1, -1]) / plain
-
-
 def pure_error(frames: Vector, score: Vector) -> tuple[float, int]:
     """Returns the sum of squares within cells and its degrees of freedom."""
     budgets, cell = np.unique(frames, return_inverse=True)
     means = np.bincount(cell, score) / np.bincount(cell)
     within = score - means[cell]
     return float(within @ within), score.size - budgets.size
+
+
+def replicates(frames: Vector, score: Vector) -> int:
+    """Returns the degrees of freedom of the noise between seeds.
+
+    0 where seeds agree exactly: they are copies, and say nothing about noise.
+    """
+    squares, degrees = pure_error(frames, score)
+    total = float(np.sum((score - score.mean()) ** 2)) if score.size else 0.0
+    return degrees if squares > _ROUNDING * total else 0
 
 
 def seed_deviation(frames: Vector, score: Vector) -> float | None:
@@ -157,7 +107,7 @@ def lack_of_fit(fit: fits.LawFit) -> FTest | None:
     """
     within, noise = pure_error(fit.frames, fit.score)
     free = np.unique(fit.frames).size - fit.law.parameters
-    if free <= 0 or noise <= 0 or within <= 0:
+    if free <= 0 or replicates(fit.frames, fit.score) == 0:
         return None
     statistic = max(fit.rss - within, 0.0) / free / (within / noise)
     return FTest(statistic, (free, noise), float(stats.f.sf(statistic, free, noise)))
@@ -202,11 +152,10 @@ def held_out_largest(law: laws.Law, frames: Vector, score: Vector) -> HeldOut | 
         return None
     at = frames[last][:1]
     predicted, observed = float(fits.predict(smaller, at)[0]), float(score[last].mean())
-    errors, covariance = None, smaller.linear.covariance
-    if last.sum() > 1 and covariance is not None:
-        column = law.basis(at / smaller.reference, *smaller.shapes)[0]
+    errors, unsure = None, fits.prediction_variance(smaller, at)
+    if last.sum() > 1 and unsure is not None:
         own = float(score[last].var(ddof=1)) / int(last.sum())
-        variance = own + float(column @ covariance @ column)
+        variance = own + float(unsure[0])
         errors = (observed - predicted) / np.sqrt(variance) if variance > 0 else None
     return HeldOut(float(at[0]), predicted, observed, errors)
 
@@ -222,3 +171,58 @@ def residual_pattern(line: fits.LawFit) -> list[float] | None:
     _, cell, count = np.unique(line.frames, return_inverse=True, return_counts=True)
     means = np.bincount(cell, line.linear.residuals) / count
     return (means * np.sqrt(count) / deviation).tolist()
+
+
+def mean_half_width(score: Vector) -> float:
+    """Returns the half-width of the t interval of a mean, nan for one run."""
+    if score.size < 2:
+        return float("nan")
+    quantile = float(stats.t.ppf((1 + LEVEL) / 2, score.size - 1))
+    return quantile * float(score.std(ddof=1)) / float(np.sqrt(score.size))
+
+
+def noise_deviation(frames: Vector, score: Vector, at: Vector) -> Vector | None:
+    """Returns the standard deviation of one seed's score at the budgets `at`.
+
+        log σ²(n) = c₀ + c₁ log n,   from log s²_c − E[log χ²_ν / ν] of each cell
+
+    weighted by 1 / Var = 1 / ψ′(ν/2), since noise tends to grow with the score. One
+    level for all budgets where fewer than three have replicates that differ.
+
+    Source: Harvey 1976, "Estimating regression models with multiplicative
+    heteroscedasticity", Econometrica 44; Bartlett & Kendall 1946.
+    """
+    budgets, cell, count = np.unique(frames, return_inverse=True, return_counts=True)
+    means = np.bincount(cell, score) / count
+    squares = np.bincount(cell, (score - means[cell]) ** 2)
+    known = (count > 1) & (squares > 0)
+    pooled = seed_deviation(frames, score)
+    if pooled is None or known.sum() < 3:
+        return None if pooled is None else np.full(at.size, pooled)
+    degrees = (count - 1)[known]
+    bias = special.digamma(degrees / 2) - np.log(degrees / 2)
+    logs = np.log(squares[known] / degrees) - bias
+    x = np.log(budgets[known])
+    weight = 1 / np.sqrt(special.polygamma(1, degrees / 2))
+    slope, level = np.polyfit(x, logs, 1, w=weight)
+    return np.exp((level + slope * np.log(at)) / 2)
+
+
+def new_seed_interval(fit: fits.LawFit, frames: float) -> Interval | None:
+    """Returns where the score of one more seed at `frames` will lie.
+
+        prediction ± t_{N−m} √(xᵀ V x + σ²(frames)),   m budgets
+
+    Returns:
+      None without replicates or where the law has no covariance.
+    """
+    at = np.array([frames])
+    unsure = fits.prediction_variance(fit, at)
+    noise = noise_deviation(fit.frames, fit.score, at)
+    degrees = pure_error(fit.frames, fit.score)[1]
+    if unsure is None or noise is None or degrees < 1:
+        return None
+    centre = float(fits.predict(fit, at)[0])
+    quantile = float(stats.t.ppf((1 + LEVEL) / 2, degrees))
+    half = quantile * float(np.sqrt(unsure[0] + noise[0] ** 2))
+    return Interval(centre - half, centre + half)

@@ -33,7 +33,8 @@ DOUBTS = {
     "episodes_as_seeds": f"cell with more than {MANY_SEEDS} seeds of one episode each: "
     "if they are episodes of one run, give their mean as one row",
     "equal_seeds": "all seeds of the cell have one score: are they different runs?",
-    "uneven_cells": "cell with fewer runs than the largest one",
+    "uneven_cells": "cell with fewer runs than the largest one: were runs that crashed "
+    "dropped? Give them rows with status failed",
 }
 
 

@@ -1,10 +1,9 @@
 """Draws score against frames, one panel an environment.
 
-seaborn draws; every interval is ours and is passed in. The figure is made without
-pyplot's global state and saved the same, byte for byte, from the same runs.
+seaborn draws the runs; every interval is ours and is passed in. The figure is made
+without pyplot's global state and saved the same, byte for byte, from the same runs.
 """
 
-import io
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -13,40 +12,21 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib import ticker, transforms
+from matplotlib import transforms
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
+from analysis import drawing, table
 from analysis import fit as fits
-from analysis import table
 
-# Okabe & Ito 2008, "Color universal design", without black and yellow.
-OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 CONTROL_DASH = (0, (1, 1.2))
 MOST_DOTS = 2000  # of the figure; more are rasterised inside the SVG
 MOST_COLUMNS = 3
-MOST_TICKS = 6
 BEYOND_DECADES = 0.3  # of line drawn past the data
 SIDE = 1.25  # factor of empty frames at either side
 DODGE = 0.018  # of the width, between the curves of one budget
-
-STYLE: dict[Any, Any] = {
-    "axes.edgecolor": "#808080",
-    "axes.labelcolor": "#303030",
-    "axes.linewidth": 0.8,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "font.family": ["DejaVu Sans"],  # comes with matplotlib, so equal everywhere
-    "font.size": 10,
-    "grid.color": "#e8e8e8",
-    "grid.linewidth": 0.8,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "scaling-unplugged",
-    "xtick.color": "#303030",
-    "ytick.color": "#303030",
-}
+WIDE, NARROW = (7.2, 5.6), (4.8, 4.9)  # inches: on its own, and in the report
 
 
 class DrawnCurve(NamedTuple):
@@ -66,36 +46,35 @@ class Panel(NamedTuple):
     frames_per_step: float  # above 1, agent steps are shown on top
     axis: str  # what is below: frames, or also those of a data set
     caption: str
+    published: tuple[tuple[float, float], ...] = ()  # frames, score
 
 
-def count_label(count: float) -> str:
-    """Returns a count as 500, 10k, 2M or 1.5B."""
-    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if abs(count) >= 0.9995 * size:
-            return f"{count / size:.3g}{unit}"
-    return f"{count:.3g}"
-
-
-def score_against_frames(panels: Sequence[Panel]) -> Figure:
+def score_against_frames(
+    panels: Sequence[Panel], single: tuple[float, float] = WIDE
+) -> Figure:
     """Returns the figure: dots, cell means with intervals, lines with bands.
 
     Every seed is a dot; a dash is the mean of a cell, its bar the 95 % t
     interval; the band is simultaneous; the line is dashed beyond the data;
-    a cross at the foot is a run that failed or diverged.
+    a cross at the foot is a run that failed or diverged; a star is published.
+
+    Args:
+      panels: one an environment.
+      single: size in inches of the figure of one environment.
     """
     columns = min(len(panels), MOST_COLUMNS)
     rows = math.ceil(len(panels) / columns)
-    size = (7.2, 5.6) if columns == 1 else (5.4 * columns, 5.0 * rows)
-    with mpl.rc_context(STYLE):
+    size = single if columns == 1 else (5.4 * columns, 5.0 * rows)
+    with mpl.rc_context(drawing.STYLE):
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes, panel in zip(grid, panels, strict=False):
             _draw_panel(axes, panel)
         if _dots(panels) > MOST_DOTS:
-            _rasterise_dots(grid)
+            rasterise_dots(grid)
         for axes in grid[len(panels) :]:
             axes.set_axis_off()
-        figure.supxlabel(_reading(panels), fontsize=8, color="#606060")
+        figure.supxlabel(_reading(panels), fontsize=8, color=drawing.SOFT)
     return figure
 
 
@@ -103,7 +82,8 @@ def _dots(panels: Sequence[Panel]) -> int:
     return sum(drawn.curve.score.size for panel in panels for drawn in panel.curves)
 
 
-def _rasterise_dots(grid: Iterable[Axes]) -> None:
+def rasterise_dots(grid: Iterable[Axes]) -> None:
+    """Makes the dots of scatter plots an image inside the SVG."""
     for axes in grid:
         for collection in axes.collections:
             if isinstance(collection, PathCollection):  # what a scatter plot makes
@@ -114,16 +94,19 @@ def _reading(panels: Sequence[Panel]) -> str:
     lost = any(drawn.curve.lost.size for panel in panels for drawn in panel.curves)
     parts = ["dots: seeds;  dashes: cell means with 95 % t intervals"]
     parts += [";\nbands: simultaneous 95 %;  broken lines: beyond the data"]
-    return "".join(parts + [";  ×: failed or diverged"] * lost)
+    parts += [";  ×: failed or diverged"] * lost
+    published = any(panel.published for panel in panels)
+    return "".join(parts + [";\n★: published, MuZero Unplugged, f = 0.95"] * published)
 
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
     shown = [c.curve.frames for c in panel.curves] + [
         c.curve.lost for c in panel.curves
     ]
+    shown.append(np.array([frames for frames, _ in panel.published]))
     frames = np.concatenate(shown)
     axes.set_xscale("log")
-    colours = _colours([drawn.curve for drawn in panel.curves])
+    colours = drawing.colours([drawn.curve for drawn in panel.curves])
     axes.set_xlim(frames.min() / SIDE, frames.max() * SIDE * 10**BEYOND_DECADES)
     middle = (len(panel.curves) - 1) / 2
     span = max(np.log10(frames.max() / frames.min()), 0.5)
@@ -132,17 +115,9 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         _draw_line(axes, drawn, colour)
         _draw_runs(axes, drawn.curve, colour, shift)
         _draw_means(axes, drawn.curve, panel.cells, colour, shift)
+    for at, score in panel.published:
+        axes.plot([at], [score], "*", color=drawing.INK, markersize=13, zorder=4)
     _label(axes, panel, frames)
-
-
-def _colours(curves: Sequence[table.Curve]) -> list[str]:
-    # A control has the colour of the fraction it is a control for.
-    keys = [c.fraction if c.control is None else c.control for c in curves]
-    distinct = sorted(set(keys), key=lambda key: -1.0 if key is None else key)
-    colours = OKABE_ITO
-    if len(distinct) > len(colours):
-        colours = [str(c) for c in sns.color_palette("viridis", len(distinct)).as_hex()]
-    return [colours[distinct.index(key)] for key in keys]
 
 
 def _draw_line(axes: Axes, drawn: DrawnCurve, colour: str) -> None:
@@ -156,7 +131,7 @@ def _draw_line(axes: Axes, drawn: DrawnCurve, colour: str) -> None:
     beyond = np.geomspace(last, last * 10**BEYOND_DECADES, 20)
     for at, dash, width in ((inside, style, 2.0), (beyond, (0, (5, 3)), 1.2)):
         y = fits.predict(drawn.line, at)
-        sns.lineplot(x=at, y=y, ax=axes, color=colour, linewidth=width, linestyle=dash)
+        axes.plot(at, y, color=colour, linewidth=width, linestyle=dash)
     band = fits.simultaneous_band(drawn.line, inside)
     if band is not None:
         y = fits.predict(drawn.line, inside)
@@ -204,9 +179,9 @@ def _draw_means(
 
 
 def _label(axes: Axes, panel: Panel, frames: np.ndarray) -> None:
-    ticks = _ticks(frames)
-    _number_axis(axes.xaxis, ticks)
-    axes.yaxis.set_major_formatter(lambda value, _: _score_label(value))
+    ticks = drawing.ticks(frames)
+    drawing.number_axis(axes.xaxis, ticks)
+    axes.yaxis.set_major_formatter(lambda value, _: drawing.score_label(value))
     axes.grid(True)
     axes.set_axisbelow(True)
     axes.set_xlabel(panel.axis)
@@ -217,7 +192,7 @@ def _label(axes: Axes, panel: Panel, frames: np.ndarray) -> None:
         above = 44
     head: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
     axes.annotate(
-        panel.caption, (0, 1), (0, above), fontsize=9, color="#606060", **head
+        panel.caption, (0, 1), (0, above), fontsize=9, color=drawing.SOFT, **head
     )
     axes.annotate(
         panel.title, (0, 1), (0, above + 16), fontsize=12, fontweight="bold", **head
@@ -237,12 +212,6 @@ def _label(axes: Axes, panel: Panel, frames: np.ndarray) -> None:
     )
 
 
-def _number_axis(axis: Axis, ticks: np.ndarray) -> None:
-    axis.set_major_locator(ticker.FixedLocator(ticks.tolist()))
-    axis.set_major_formatter(lambda value, _: count_label(value))
-    axis.set_minor_locator(ticker.NullLocator())
-
-
 def _agent_steps(axes: Axes, frames_per_step: float, ticks: np.ndarray) -> None:
     top = axes.secondary_xaxis(
         "top",
@@ -251,29 +220,5 @@ def _agent_steps(axes: Axes, frames_per_step: float, ticks: np.ndarray) -> None:
             lambda steps: np.asarray(steps) * frames_per_step,
         ),
     )
-    _number_axis(top.xaxis, ticks / frames_per_step)
+    drawing.number_axis(top.xaxis, ticks / frames_per_step)
     top.set_xlabel("agent steps")
-
-
-def _score_label(value: float) -> str:
-    return count_label(value) if abs(value) >= 1e5 else f"{value:,.6g}"
-
-
-def _ticks(frames: np.ndarray) -> np.ndarray:
-    budgets = np.unique(frames)
-    gaps = np.diff(np.log10(budgets))
-    width = max(np.log10(budgets[-1] / budgets[0]), 1e-9)
-    if budgets.size <= MOST_TICKS and (gaps.size == 0 or gaps.min() > 0.08 * width):
-        return budgets
-    return np.array(
-        ticker.LogLocator(subs=(1.0, 2.0, 5.0)).tick_values(*budgets[[0, -1]])
-    )
-
-
-def saved(figure: Figure, form: str) -> bytes:
-    """Returns the figure as the bytes of a `png` or `svg` file, without a date."""
-    metadata = {"Date": None} if form == "svg" else {}
-    stream = io.BytesIO()
-    with mpl.rc_context(STYLE):
-        figure.savefig(stream, format=form, dpi=160, metadata=metadata)
-    return stream.getvalue()

@@ -1,129 +1,182 @@
-"""Where the findings go: the terminal, fit.json, cells.csv and the figure."""
+"""report.html: verdicts first, then figures and tables, methods and versions last."""
 
-import math
+import hashlib
+import importlib.metadata
 import pathlib
-import sys
+import platform
 from collections.abc import Sequence
-from typing import Any
 
-import pandas as pd
-from rich import console, table
+from analysis import across as together
+from analysis import gallery, law_tables, page, sentences, sheets, study, tables
 
-from analysis import plots, records, sentences
-from analysis import verdict as verdicts
+FULL_ENVIRONMENTS = 6  # more get Figure 1 and their slopes only
+PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "seaborn", "scaling-unplugged")
 
-SLOPE_HEADS = ("fraction", "per decade", "95 % interval", "in seed sd", "λ interval")
-SLOPE_HEADS += ("runs", "lost", "budgets", "seeds", "verdict")
-CELL_HEADS = ("fraction", "frames", "runs", "lost", "mean", "median", "sd")
-CELL_HEADS += ("mean / f=0", "median / f=0", "median / control")
-
-
-def show(here: dict[str, Any], cells: pd.DataFrame) -> None:
-    """Prints what was found in one environment."""
-    width = None if sys.stdout.isatty() else 120  # a pipe has no width to keep to
-    out = console.Console(width=width, markup=False, highlight=False)
-    counts = ", ".join(f"{n} {status}" for status, n in here["statuses"].items())
-    out.print(f"\n{here['env']}: {here['design']} design, runs: {counts}")
-    slopes = [_slope_row(judged) for judged in here["fits"]]
-    means = [_cell_row(row) for row in cells.to_dict("records")]
-    out.print(_drawn("Slopes", SLOPE_HEADS, slopes), "")
-    out.print(_drawn("Cells", CELL_HEADS, means), "")
-    for text in sentences.conclusions(here):
-        out.print(f"- {text}", soft_wrap=True)
-
-
-def _drawn(title: str, heads: Sequence[str], rows: list[list[str]]) -> table.Table:
-    drawn = table.Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for index, head in enumerate(heads):
-        drawn.add_column(head, justify="right" if index else "left")
-    for row in rows:
-        drawn.add_row(*row)
-    return drawn
+METHODS = (
+    "The law: score = a + b log10(frames), by environment and fraction. Frames count "
+    "all data a run learned from. The law is semi-log; laws of language models are "
+    "log-log, so “like language models” is an analogy.",
+    "Slopes: ordinary least squares with the HC3 covariance and t quantiles, which "
+    "keep their coverage when noise grows with the score.",
+    "Is it a line? A Box–Cox law a + b (n^λ − 1)/(λ ln 10) contains it at λ = 0; λ has "
+    "a profile interval, widened or narrowed by the ratio of the HC3 to the plain "
+    "variance. Lack of fit is the pure-error F test.",
+    "The verdict, in this order: slope interval contains 0, underpowered; λ interval "
+    "below 0, saturating, above 0, accelerating; lack of fit p < .01, break; fewer "
+    "than 5 budgets, no replicates, λ half-width of .5 or more, or checkpoints of one "
+    "run, underpowered; else consistent, which means that nothing measured contradicts "
+    "the line, and no more.",
+    "Other laws: variable projection from a grid, status from the relative offset of "
+    "the optimum; laws of one or two shapes have profile intervals, others those of "
+    "their tangent. The law with the best AICc is often the worst at predicting the "
+    "largest budget.",
+    "Ratios (data multiplier, crossover, frames to a score): Fieller sets; unbounded "
+    "means not identified. Bands of lines are simultaneous (Working–Hotelling).",
+    "Best fractions: draws of cell means from their t distribution, or resampled seeds "
+    "from 10 seeds a cell on.",
+    "Over environments: scores normalised to 0 for random play and 1 for the "
+    "reference; interquartile mean, optimality gap, performance profiles and "
+    "probability of improvement with stratified bootstraps over seeds.",
+)
 
 
-def _slope_row(judged: verdicts.Judgement) -> list[str]:
-    curve, line, effect = judged.curve, judged.line, sentences.effect_size(judged)
-    counts = list(records.seeds_per_budget(curve.frames).values()) or [0]
-    few, many = min(counts), max(counts)
-    return [
-        curve.label,
-        sentences.number(line.linear.coefficients[1]) if line else "",
-        sentences.interval(judged.slope),
-        sentences.number(effect) if effect else "",
-        sentences.interval(judged.exponent),
-        str(curve.frames.size),
-        str(curve.lost.size),
-        str(len(records.seeds_per_budget(curve.frames))),
-        str(few) if few == many else f"{few} to {many}",
-        judged.verdict.word,
-    ]
-
-
-def _cell_row(cell: dict[str, Any]) -> list[str]:
-    control = cell["control"]
-    label = (
-        f"{cell['fraction']:g}" if math.isnan(control) else f"control for {control:g}"
-    )
-    names = ("mean", "median", "sd", "mean_ratio_to_fraction_0")
-    names += ("median_ratio_to_fraction_0", "median_ratio_to_control")
-    values = [
-        "" if math.isnan(cell[name]) else sentences.number(cell[name]) for name in names
-    ]
-    counts = (f"{cell['frames']:,.0f}", str(cell["runs"]), str(cell["not_ok"]))
-    return [label, *counts, *values]
-
-
-def panel(here: dict[str, Any], cells: pd.DataFrame) -> plots.Panel:
-    """Returns what the figure shows of one environment."""
-    drawn = [plots.DrawnCurve(j.curve, j.line, _legend(j)) for j in here["fits"]]
-    caption = {
-        "factorial": "at equal frames, with 1/(1−f) times the search",
-        "path": "along a path: the fraction changes with the budget",
-    }[here["design"]]
-    return plots.Panel(
-        here["env"], tuple(drawn), cells, here["frames_per_step"], here["axis"], caption
-    )
-
-
-def _legend(judged: verdicts.Judgement) -> str:
-    if judged.line is None:
-        return "not fitted"
-    slope = f"{judged.line.linear.coefficients[1]:+.3g}"
-    return f"{slope} ({sentences.interval(judged.slope)}), {judged.verdict.word}"
-
-
-def contents(
-    found: list[dict[str, Any]],
-    cells: list[pd.DataFrame],
+def written(
+    found: Sequence[study.Environment],
+    whole: together.Across | None,
+    figures: Sequence[Sequence[gallery.Rendered]],
+    shared: Sequence[gallery.Rendered],
     sources: Sequence[pathlib.Path],
-) -> dict[str, bytes]:
-    """Returns what to write, by name below the output directory."""
-    pairs = zip(found, cells, strict=True)
-    figure = plots.score_against_frames([panel(here, part) for here, part in pairs])
-    rows = pd.concat(cells).to_csv(index=False, float_format=f"%.{records.DIGITS}g")
-    return {
-        "fit.json": records.as_json(found, sources).encode(),
-        "cells.csv": rows.encode(),
-        "figures/score_vs_frames.png": plots.saved(figure, "png"),
-        "figures/score_vs_frames.svg": plots.saved(figure, "svg"),
-    }
+    files: dict[str, bytes],
+    compare: bool,
+) -> bytes:
+    """Returns the report.
 
-
-def write(out: pathlib.Path, files: dict[str, bytes]) -> None:
-    """Writes every file, each in one step.
-
-    Raises:
-      ValueError: if the directory cannot be written to.
+    Args:
+      found: the environments.
+      whole: what was found over them, None for a single one.
+      figures: of each environment.
+      shared: figures over environments.
+      sources: the tables that were read.
+      files: what to embed for download, by name.
+      compare: whether to give the paper's aggregates.
     """
-    for name, content in files.items():
-        path = out / name
-        part = path.with_name(f".{path.name}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(content)
-            part.replace(path)
-        except OSError as error:
-            raise ValueError(
-                f"{path} cannot be written ({error.strerror}); name another "
-                "directory with --out."
-            ) from error
+    runs = sum(here.runs for here in found)
+    body = (
+        "<header><h1>Score against data</h1>"
+        f'<p class="soft">{page.text(_counted(found, runs))}</p></header>\n'
+    )
+    body += _verdicts(found) + _over_environments(whole, shared, compare)
+    for index, (here, drawn) in enumerate(zip(found, figures, strict=True)):
+        body += _environment(here, drawn, f"e{index}", len(found) <= FULL_ENVIRONMENTS)
+    body += _methods(whole) + _sources(sources, files)
+    name = found[0].env if len(found) == 1 else f"{len(found)} environments"
+    return page.document(f"Score against data: {name}", body)
+
+
+def _counted(found: Sequence[study.Environment], runs: int) -> str:
+    lost = runs - sum(here.statuses.get("ok", 0) for here in found)
+    envs = found[0].env if len(found) == 1 else f"{len(found)} environments"
+    return f"{envs}, {runs:,} runs, {lost:,} of them failed, diverged or interrupted"
+
+
+def _verdicts(found: Sequence[study.Environment]) -> str:
+    if len(found) > FULL_ENVIRONMENTS:
+        return "<h2>Verdicts</h2>\n" + page.sheet(_verdict_table(found))
+    body = "<h2>Verdicts</h2>\n"
+    for here in found:
+        heading = f"<h3>{page.text(here.env)}</h3>\n" if len(found) > 1 else ""
+        cards = "".join(
+            page.card(j.verdict.word, _about(j.curve.label), sentences.sentence(j))
+            for j in here.fits
+        )
+        body += f'{heading}<div class="verdicts">{cards}</div>\n'
+        body += page.items(_comparisons(here))
+    return body
+
+
+def _about(label: str) -> str:
+    return label if label[0].isalpha() else f"fraction {label}"
+
+
+def _comparisons(here: study.Environment) -> list[str]:
+    said = [sentences.multiplier_sentence(found) for found in here.multipliers]
+    said += [sentences.crossover_sentence(found) for found in here.crossovers]
+    if here.equal_slopes:
+        said.append(f"One slope for all fractions: p = {here.equal_slopes.p:.2g}.")
+    advice = [text for f in here.findings for text in sentences.seeds_advice(f)]
+    return advice + said + sentences.refusal_sentences(here) + sentences.notes(here)
+
+
+def _verdict_table(found: Sequence[study.Environment]) -> sheets.Sheet:
+    words = [judged.verdict.word for here in found for judged in here.fits]
+    counts = ", ".join(
+        f"{words.count(word)} {word}" for word in sorted(set(words), key=words.index)
+    )
+    labels = list(dict.fromkeys(j.curve.label for here in found for j in here.fits))
+    rows = []
+    for here in found:
+        cells = {j.curve.label: tables.verdict_cell(j) for j in here.fits}
+        rows.append([here.env, *(cells.get(label, "") for label in labels)])
+    title = f"Of {len(words)} curves: {counts}. Slopes per tenfold frames"
+    return sheets.Sheet(title, ("environment", *map(_about, labels)), rows)
+
+
+def _over_environments(
+    whole: together.Across | None, shared: Sequence[gallery.Rendered], compare: bool
+) -> str:
+    if whole is None:
+        return ""
+    published = sentences.published_aggregates() if compare else []
+    sheets = [s for s in (tables.across(whole), tables.pooled(whole)) if s.rows]
+    return (
+        "<h2>Over all environments</h2>\n"
+        + page.items(sentences.across_sentences(whole) + published)
+        + _figures(shared, "all")
+        + "".join(map(page.sheet, sheets))
+    )
+
+
+def _figures(drawn: Sequence[gallery.Rendered], prefix: str) -> str:
+    inner = "".join(
+        page.figure(each.svg, f"{prefix}-{each.name}", each.title, each.caption)
+        for each in drawn
+    )
+    return f'<div class="figures">{inner}</div>\n' if inner else ""
+
+
+def _environment(
+    here: study.Environment,
+    drawn: Sequence[gallery.Rendered],
+    prefix: str,
+    full: bool,
+) -> str:
+    body = f"<h2>{page.text(here.env)}</h2>\n" + _figures(drawn, prefix)
+    if not full:
+        return body + page.items(sentences.notes(here))
+    body += "".join(map(page.sheet, tables.environment(here)))
+    return body + "".join(page.sheet(law_tables.laws(f)) for f in here.findings)
+
+
+def _methods(whole: together.Across | None) -> str:
+    seed = "" if whole is None else f" Seed of the bootstraps: {whole.seed}."
+    return "<h2>Methods</h2>\n" + page.items(METHODS) + f"<p>{seed}</p>\n"
+
+
+def _sources(sources: Sequence[pathlib.Path], files: dict[str, bytes]) -> str:
+    links = ", ".join(
+        page.download(
+            name, "application/json" if name.endswith("json") else "text/csv", c
+        )
+        for name, c in files.items()
+    )
+    tables_read = [
+        f"{path.name}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+        for path in sources
+    ]
+    versions = [f"Python {platform.python_version()}"]
+    versions += [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]
+    return (
+        "<h2>Data and versions</h2>\n"
+        f'<p class="screen">In this page: {links}.</p>\n'
+        + page.items([*tables_read, ", ".join(versions)])
+    )

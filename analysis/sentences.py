@@ -1,9 +1,11 @@
 """What was found, in plain English with the numbers that it rests on."""
 
 import math
-from typing import Any
 
-from analysis import efficiency, inference, table
+import numpy as np
+
+from analysis import across as together
+from analysis import atari57, efficiency, fieller, inference, reach, study, table
 from analysis import verdict as verdicts
 
 LARGEST_SHOWN = 10**9  # scores and factors beyond it are only said to be so
@@ -25,7 +27,10 @@ CLAUSES = {
     "too few budgets to test the law": (
         "but {budgets} budgets cannot tell a line from a bend: at least 5 are needed."
     ),
-    "no replicates": ("but one seed a cell leaves no measure of noise: add seeds."),
+    "no replicates": (
+        "but one seed a cell, or seeds that agree exactly, leave no measure of "
+        "noise: add seeds."
+    ),
     "no interval for λ": (
         "but there is too little noise or too few runs to put limits on a bend."
     ),
@@ -43,16 +48,60 @@ CLAUSES = {
 }
 
 
-def conclusions(here: dict[str, Any]) -> list[str]:
+def conclusions(here: study.Environment) -> list[str]:
     """Returns all sentences on one environment: verdicts, comparisons, notes."""
-    said = [sentence(judged) for judged in here["fits"]]
-    said += [multiplier_sentence(found) for found in here["multipliers"]]
-    if here["equal_slopes"]:
-        said.append(f"One slope for all fractions: p = {here['equal_slopes'].p:.2g}.")
-    if here["refusals"]:
-        models = ", ".join(refusal.model for refusal in here["refusals"])
-        said.append(f"Refused ({models}): {here['refusals'][0].reason}.")
-    return said + [f"Note: {flag.message}" for flag in here["flags"]]
+    said = [sentence(judged) for judged in here.fits]
+    said += [advice for finding in here.findings for advice in seeds_advice(finding)]
+    said += [multiplier_sentence(found) for found in here.multipliers]
+    if here.equal_slopes:
+        said.append(f"One slope for all fractions: p = {here.equal_slopes.p:.2g}.")
+    said += [crossover_sentence(found) for found in here.crossovers]
+    return said + refusal_sentences(here) + notes(here)
+
+
+def refusal_sentences(here: study.Environment) -> list[str]:
+    """Returns what the design cannot identify, one sentence a reason."""
+    reasons: dict[str, list[str]] = {}
+    for refusal in here.refusals:
+        reasons.setdefault(refusal.reason, []).append(refusal.model)
+    return [
+        f"Refused ({', '.join(models)}): {reason.rstrip('.')}."
+        for reason, models in reasons.items()
+    ]
+
+
+def notes(here: study.Environment) -> list[str]:
+    """Returns what is doubtful about the runs."""
+    return [f"Note: {flag.message}" for flag in here.flags]
+
+
+def seeds_advice(finding: study.Finding) -> list[str]:
+    """Returns what would mend an `underpowered` verdict that seeds can mend."""
+    judged, where = finding.judged, _where(finding.judged.curve)
+    if judged.verdict.reason == "the λ interval is too wide":
+        seeds = finding.seeds_for_exponent
+        return [f"{where} about {seeds} seeds a budget would do."] if seeds else []
+    if judged.verdict.reason == "the slope interval contains 0":
+        seeds, now = finding.seeds_to_see_slope, _most_seeds(judged.curve)
+        enough = "no number of seeds in reach"
+        if seeds:
+            enough = f"about {max(seeds, now + 1)} seeds a budget"
+        return [f"{where} {enough} would tell this slope from 0 four times in five."]
+    return []
+
+
+def _most_seeds(curve: table.Curve) -> int:
+    return int(np.unique(curve.frames, return_counts=True)[1].max())
+
+
+def crossover_sentence(found: reach.Crossover) -> str:
+    """Returns where two lines meet, in words."""
+    who = f"The lines of {found.first} and {found.second}"
+    if found.frames.set.kind != "bounded":
+        return f"{who} have no crossover that the data identify."
+    low, high = number(found.frames.set.low), number(found.frames.set.high)
+    text = f"{who} cross at {number(found.frames.value)} frames (95 % set {low} to "
+    return f"{text}{high}){'' if found.within else ', outside their budgets'}."
 
 
 def sentence(judged: verdicts.Judgement) -> str:
@@ -153,9 +202,39 @@ def multiplier_sentence(found: efficiency.Multiplier) -> str:
     return text
 
 
-def factor(ratio: efficiency.Ratio) -> str:
+def factor(ratio: fieller.Ratio) -> str:
     """Returns a factor and its Fieller set in words."""
     if ratio.set.kind != "bounded":
         return "not identified (too little slope to divide by)"
     low, high = number(ratio.set.low), number(ratio.set.high)
     return f"×{number(ratio.value)} (95 % set {low} to {high})"
+
+
+def across_sentences(whole: together.Across) -> list[str]:
+    """Returns what was taken into the aggregates, what was not, and the best."""
+    said = [f"Left out of the aggregates: {reason}" for reason in whole.left_out]
+    if len(whole.environments) < 2:
+        return [*said, "Fewer than two environments can be normalised: no aggregates."]
+    if not whole.levels:
+        return [*said, "No budget is common to all environments: no aggregates."]
+    last = [level for level in whole.levels if level.frames == max(whole.budgets)]
+    best = max(last, key=lambda level: level.iqm.value)
+    low, high = (number(end) for end in best.iqm.interval)
+    said.append(
+        f"Over {len(whole.environments)} environments at {best.frames:,.0f} frames, "
+        f"fraction {best.fraction:g} has the highest interquartile mean, "
+        f"{number(best.iqm.value)} (95 % interval {low} to {high}; 1 is the reference)."
+    )
+    return said
+
+
+def published_aggregates() -> list[str]:
+    """Returns the paper's medians over 57 games, to compare with."""
+    points = ", ".join(
+        f"{median / 100:.3g} at {frames / 1e6:,.0f} M frames with fraction {fraction:g}"
+        for frames, fraction, median, _ in atari57.PUBLISHED_AGGREGATES
+    )
+    return [
+        "Published (MuZero Unplugged, median over 57 Atari games of human-normalised "
+        f"scores): {points}."
+    ]

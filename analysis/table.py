@@ -22,9 +22,9 @@ REQUIRED = ("frames", "fraction", "seed", "score")
 NUMBERS = (
     *("frames", "fraction", "score", "dataset_frames", "demonstration_frames"),
     *("control", "score_sd", "eval_episodes", "agent_steps", "frames_per_step"),
-    *("searched_states", "learner_updates", "compute"),
+    *("searched_states", "learner_updates", "compute", "random_score"),
 )
-WORDS = ("env", "seed", "status", "curve_of", "score_kind", "design", "study")
+WORDS = ("env", "seed", "status", "curve_of", "score_kind", "design", "study", "run_id")
 STATUSES = ("ok", "failed", "diverged", "interrupted")
 KEY = [
     *("env", "frames", "dataset_frames", "demonstration_frames"),

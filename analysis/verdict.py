@@ -1,11 +1,12 @@
 """The verdict on a curve: what is known about it, and one word by a fixed rule."""
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from analysis import fit as fits
-from analysis import inference, laws, table
+from analysis import inference, laws, profile, table
 
 LACK_OF_FIT = 0.01  # statistics.md, "Verdict"
 WIDEST_EXPONENT = 0.5  # half-width of the λ interval, statistics.md, "Verdict"
@@ -29,7 +30,7 @@ class Evidence(NamedTuple):
     checkpoints: int
 
 
-def verdict(evidence: Evidence) -> Verdict:
+def verdict(found: Evidence) -> Verdict:
     """Returns the word for a curve, by the fixed rule of the study.
 
     In this order: slope interval contains 0 → underpowered; λ interval below 0 →
@@ -37,7 +38,7 @@ def verdict(evidence: Evidence) -> Verdict:
     λ half-width ≥ .5 or no replicates → underpowered; else consistent, which the
     checkpoints of one run can never be.
     """
-    slope, exponent = evidence.slope, evidence.exponent
+    slope, exponent = found.slope, found.exponent
     if slope is None:
         return Verdict("underpowered", "no interval for the slope")
     if slope.contains(0.0):
@@ -46,22 +47,22 @@ def verdict(evidence: Evidence) -> Verdict:
         return Verdict("saturating", "the λ interval lies below 0")
     if exponent is not None and exponent.low > 0:
         return Verdict("accelerating", "the λ interval lies above 0")
-    test = evidence.line_lack_of_fit
+    test = found.line_lack_of_fit
     if test is not None and test.p < LACK_OF_FIT:
         return Verdict("break", "the line lacks fit")
-    return _straight(evidence)
+    return _straight(found)
 
 
-def _straight(evidence: Evidence) -> Verdict:
-    if evidence.budgets < laws.BOX_COX.budgets_to_fit:
+def _straight(found: Evidence) -> Verdict:
+    if found.budgets < laws.BOX_COX.budgets_to_fit:
         return Verdict("underpowered", "too few budgets to test the law")
-    if evidence.replicates == 0:
+    if found.replicates == 0:
         return Verdict("underpowered", "no replicates")
-    if evidence.exponent is None:
+    if found.exponent is None:
         return Verdict("underpowered", "no interval for λ")
-    if evidence.exponent.half_width >= WIDEST_EXPONENT:
+    if found.exponent.half_width >= WIDEST_EXPONENT:
         return Verdict("underpowered", "the λ interval is too wide")
-    if evidence.checkpoints:
+    if found.checkpoints:
         return Verdict("underpowered", "checkpoints of one run")
     return Verdict("consistent", "nothing contradicts the line")
 
@@ -83,27 +84,40 @@ class Judgement(NamedTuple):
         return self.fitted.get(laws.LOG_LINEAR.name)
 
 
-def judge(curve: table.Curve) -> Judgement:
-    """Fits every law that the curve's budgets allow, and applies the rule."""
+def fit_laws(
+    curve: table.Curve, wanted: Sequence[laws.Law]
+) -> tuple[dict[str, fits.LawFit], dict[str, str]]:
+    """Returns the laws that the curve's budgets allow, and why not the others."""
     fitted, refused = {}, {}
-    for law in laws.LAWS:
+    for law in wanted:
         try:
             fitted[law.name] = fits.fit_law(law, curve.frames, curve.score)
         except ValueError as error:
             refused[law.name] = str(error)
+    return fitted, refused
+
+
+def judge(curve: table.Curve) -> Judgement:
+    """Fits every law that the curve's budgets allow, and applies the rule."""
+    fitted, refused = fit_laws(curve, laws.LAWS)
+    found = evidence(curve, fitted)
+    deviation = inference.seed_deviation(curve.frames, curve.score)
+    word = verdict(found)
+    return Judgement(
+        curve, fitted, refused, found.slope, found.exponent, deviation, word
+    )
+
+
+def evidence(curve: table.Curve, fitted: Mapping[str, fits.LawFit]) -> Evidence:
+    """Returns what the rule looks at: the line and the Box–Cox law, where fitted."""
     line, bend = fitted.get(laws.LOG_LINEAR.name), fitted.get(laws.BOX_COX.name)
-    evidence = Evidence(
+    return Evidence(
         budgets=np.unique(curve.frames).size,
-        replicates=inference.pure_error(curve.frames, curve.score)[1],
+        replicates=inference.replicates(curve.frames, curve.score),
         slope=_slope(line),
-        exponent=inference.shape_interval(bend) if bend else None,
+        exponent=profile.shape_interval(bend) if bend else None,
         line_lack_of_fit=inference.lack_of_fit(line) if line else None,
         checkpoints=curve.checkpoints,
-    )
-    deviation = inference.seed_deviation(curve.frames, curve.score)
-    slope, exponent = evidence.slope, evidence.exponent
-    return Judgement(
-        curve, fitted, refused, slope, exponent, deviation, verdict(evidence)
     )
 
 

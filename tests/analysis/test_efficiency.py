@@ -1,7 +1,6 @@
-"""Cells, ratios and the data multiplier."""
+"""The data multiplier of one curve on another."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from analysis import efficiency, table
@@ -53,61 +52,3 @@ def test_multipliers_compare_with_fraction_0_and_with_the_control():
     ]
     pairs = [(m.of, m.base) for m in efficiency.multipliers(curves)]
     assert pairs == [("0.5", "0"), ("0.95", "0"), ("0.95", "control for 0.95")]
-
-
-@pytest.mark.parametrize(
-    ("ratio", "covariance", "kind"),
-    [
-        ((6.0, 3.0), [[0.01, 0.0], [0.0, 0.01]], "bounded"),
-        ((6.0, 3.0), [[0.5, 0.6], [0.6, 1.0]], "bounded"),
-        ((6.0, 0.3), [[0.01, 0.0], [0.0, 0.1]], "two rays"),
-        ((0.1, 0.1), [[1.0, 0.0], [0.0, 1.0]], "everything"),
-    ],
-)
-def test_fieller_sets_hold_exactly_what_the_t_test_does_not_reject(
-    ratio, covariance, kind
-):
-    covariance, t2 = np.array(covariance), 1.9842169515**2  # t, 100 degrees
-    found = efficiency.fieller(ratio, covariance, 100)
-    assert found.kind == kind
-    for value in np.linspace(-30, 30, 601):
-        direction = np.array([1, -value])
-        distance = (direction @ ratio) ** 2 / (direction @ covariance @ direction)
-        inside = {
-            "bounded": found.low <= value <= found.high,
-            "two rays": value <= found.low or value >= found.high,
-            "everything": True,
-        }[kind]
-        assert inside == (distance <= t2)
-
-
-def runs(rows):
-    names = ["env", "fraction", "control", "data_frames", "score", "status"]
-    return pd.DataFrame(rows, columns=pd.Index(names))
-
-
-def test_cells_have_mean_median_and_ratios():
-    nan = float("nan")
-    rows = [("e", 0.0, nan, 100.0, s, "ok") for s in (1.0, 2.0, 6.0)]
-    rows += [("e", 0.9, nan, 100.0, s, "ok") for s in (6.0, 6.0, 15.0)]
-    rows += [("e", 0.0, 0.9, 100.0, s, "ok") for s in (3.0, 3.0, 3.0)]
-    rows += [("e", 0.9, nan, 900.0, nan, "failed")]
-    found = efficiency.cells(runs(rows))
-    best = found[(found["fraction"] == 0.9) & (found["frames"] == 100)].iloc[0]
-    assert (best["mean"], best["median"], best["runs"]) == (9, 6, 3)
-    assert best["sd"] == pytest.approx(np.std([6, 6, 15], ddof=1))
-    assert best["high"] - best["mean"] == pytest.approx(12.908, abs=1e-3)  # t, 2
-    assert best["mean_ratio_to_fraction_0"] == 3
-    assert best["median_ratio_to_fraction_0"] == 3
-    assert best["mean_ratio_to_control"] == 3
-    assert best["median_ratio_to_control"] == 2
-    lost = found[found["frames"] == 900].iloc[0]
-    assert (lost["runs"], lost["not_ok"]) == (0, 1)
-    assert np.isnan(lost["mean"])
-
-
-def test_ratios_to_a_score_that_is_not_positive_are_empty():
-    nan = float("nan")
-    rows = [("e", 0.0, nan, 10.0, -2.0, "ok"), ("e", 0.5, nan, 10.0, 4.0, "ok")]
-    ratios = efficiency.cells(runs(rows))["mean_ratio_to_fraction_0"]
-    assert np.isnan(ratios.to_numpy(float)).all()

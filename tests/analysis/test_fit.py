@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from analysis import fit, laws
+from analysis import fit, laws, search
 
 RNG = np.random.default_rng(7)
 FRAMES = np.repeat(np.geomspace(1e4, 1e6, 5), 3)
@@ -72,11 +72,36 @@ def test_a_step_drives_the_exponent_to_its_bound():
 def test_the_search_finds_the_minimum_of_the_profile():
     fitted = fit.fit_law(laws.BOX_COX, FRAMES, SCORE)
     n = FRAMES / fitted.reference
+    rows = search.Rows(n, SCORE, np.ones(n.size))
     profile = [
-        fit.projected_rss(laws.BOX_COX, n, SCORE, np.array([shape]))
+        search.sum_of_squares(laws.BOX_COX, rows, np.array([shape]))
         for shape in np.linspace(-4, 4, 2001)
     ]
     assert fitted.rss <= min(profile) * (1 + 1e-9)
+
+
+def test_cell_means_move_every_sum_of_squares_by_the_same():
+    n = FRAMES / laws.geometric_mean_of_budgets(FRAMES)
+    runs, cells = search.Rows(n, SCORE, np.ones(n.size)), search.cell_means(n, SCORE)
+    within = sum(
+        float(np.sum((SCORE[n == value] - SCORE[n == value].mean()) ** 2))
+        for value in np.unique(n)
+    )
+    for shape in (-1.0, 0.3, 2.0):
+        point = np.array([shape])
+        whole = search.sum_of_squares(laws.BOX_COX, runs, point)
+        part = search.sum_of_squares(laws.BOX_COX, cells, point)
+        assert whole == pytest.approx(part + within, rel=1e-10)
+
+
+def test_an_early_stop_is_detected():
+    n = FRAMES / laws.geometric_mean_of_budgets(FRAMES)
+    best = fit.fit_law(laws.BOX_COX, FRAMES, SCORE)
+    assert fit.relative_offset(best.linear, best.tangent, SCORE) < 1e-4
+    shapes = best.shapes + 0.02  # where a loose tolerance may well stop
+    linear = fit.ordinary_least_squares(laws.BOX_COX.basis(n, *shapes), SCORE)
+    tangent = fit.tangent_fit(laws.BOX_COX, n, shapes, linear)
+    assert fit.relative_offset(linear, tangent, SCORE) > 1e-3
 
 
 def test_fits_transform_as_scores_and_frames_do():

@@ -11,15 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import efficiency, fit_scaling, records, report, table
+from analysis import fit_scaling, records, table, terminal
+from analysis import study as study_of
 from scaling import results
 
 ROOT = pathlib.Path(__file__).parents[2]
 SCRIPT = ROOT / "analysis" / "fit_scaling.py"
-WRITTEN = [
-    *("cells.csv", "figures/score_vs_frames.png", "figures/score_vs_frames.svg"),
-    "fit.json",
-]
+FIGURES = ["score_vs_frames", "residuals", "lambda_profile", "extrapolation"]
+FIGURES += ["heat_map", "frames_to_score", "score_vs_compute", "iso_score"]
+ENDS = ("svg", "png", "csv")
+WRITTEN = ["cells.csv", "fit.json", "report.html"]
+WRITTEN += [f"figures/{name}.{end}" for name in FIGURES for end in ENDS]
 
 
 def study(budgets=5, seeds=4, fractions=(0.0, 0.95), **columns):
@@ -34,15 +36,24 @@ def study(budgets=5, seeds=4, fractions=(0.0, 0.95), **columns):
     return pd.DataFrame(rows)
 
 
-def run(folder: pathlib.Path, *tables: pd.DataFrame) -> dict:
-    paths = [folder / f"{number}.csv" for number in range(len(tables))]
-    for path, rows in zip(paths, tables, strict=True):
-        rows.to_csv(path, index=False)
+def run(folder: pathlib.Path, rows: pd.DataFrame) -> None:
+    rows.to_csv(folder / "0.csv", index=False)
     out = folder / "out"
-    fit_scaling.main(fit_scaling.Settings(table=tuple(paths), out=out))
-    files = sorted(p.relative_to(out).as_posix() for p in out.rglob("*.*"))
-    assert files == sorted(WRITTEN)
-    return json.loads((out / "fit.json").read_text())
+    fit_scaling.main(fit_scaling.Settings(table=(folder / "0.csv",), out=out))
+
+
+@pytest.fixture(scope="module")
+def harness(tmp_path_factory):
+    """A study as the harness leaves it, analysed once."""
+    folder = tmp_path_factory.mktemp("study")
+    rows = study(env="jumanji:PacMan-v1", status="ok", design="factorial")
+    for number, row in enumerate(rows.to_dict("records")):
+        states = round(row["frames"] / (1 - row["fraction"]))
+        whole = row | {"run_id": str(number), "searched_states": states}
+        results.write_row(folder / "runs" / str(number), whole)
+    results.write_table(folder)
+    fit_scaling.main(fit_scaling.Settings(results=folder))
+    return folder
 
 
 def analysed(folder: pathlib.Path, rows: pd.DataFrame) -> dict:
@@ -50,15 +61,13 @@ def analysed(folder: pathlib.Path, rows: pd.DataFrame) -> dict:
     rows.to_csv(folder / "0.csv", index=False)
     settings = fit_scaling.Settings(table=(folder / "0.csv",))
     runs = table.read_tables(settings.table)
-    here = fit_scaling.analyse_environment(runs)
-    report.show(here, efficiency.cells(runs))
-    return json.loads(records.as_json([here], settings.table))["environments"][0]
+    here = study_of.analyse(runs, study_of.Options())
+    terminal.show(here)
+    return json.loads(records.as_json([here], None, settings.table))["environments"][0]
 
 
-def test_a_known_study_is_recovered_and_written_whole(tmp_path, capsys):
-    found = run(tmp_path, study(env="jumanji:PacMan-v1"))
-    assert (found["schema"], found["schema_version"]) == ("scaling-unplugged/fit", 1)
-    (here,) = found["environments"]
+def test_a_known_study_is_recovered(tmp_path, capsys):
+    here = analysed(tmp_path, study(env="jumanji:PacMan-v1"))
     assert (here["env"], here["design"]) == ("jumanji:PacMan-v1", "factorial")
     plain, best = here["fits"]
     assert (plain["curve"], best["curve"]) == ("0", "0.95")
@@ -72,25 +81,50 @@ def test_a_known_study_is_recovered_and_written_whole(tmp_path, capsys):
     assert here["equal_slopes"]["p"] < 1e-6
     assert here["multipliers"][0]["of"] == "0.95"
     assert here["flags"] == []
-    printed = capsys.readouterr().out
-    assert "At fraction 0.95, the score rises with frames" in printed
-    assert f"wrote {tmp_path / 'out' / 'fit.json'}" in printed
-    cells = pd.read_csv(tmp_path / "out" / "cells.csv")
+    assert "At fraction 0.95, the score rises with frames" in capsys.readouterr().out
+
+
+def test_a_study_is_written_whole(harness):
+    files = {p.relative_to(harness).as_posix() for p in harness.rglob("*.*")}
+    written = {name for name in files if not name.startswith((".", "runs", "results"))}
+    assert written == set(WRITTEN)
+    found = json.loads((harness / "fit.json").read_text())
+    assert (found["schema"], found["schema_version"]) == ("scaling-unplugged/fit", 2)
+    cells = pd.read_csv(harness / "cells.csv")
     assert len(cells) == 10
     assert {"mean", "median", "sd", "runs"} <= set(cells)
 
 
-def test_a_second_run_writes_the_same_bytes(tmp_path):
-    run(tmp_path, study())
-    first = {name: (tmp_path / "out" / name).read_bytes() for name in WRITTEN}
-    run(tmp_path, study())
+def test_a_second_run_writes_the_same_bytes(harness):
+    first = {name: (harness / name).read_bytes() for name in WRITTEN}
+    fit_scaling.main(fit_scaling.Settings(results=harness))
     for name, content in first.items():
-        assert (tmp_path / "out" / name).read_bytes() == content, name
+        assert (harness / name).read_bytes() == content, name
+
+
+def test_every_printed_formula_equals_the_stored_prediction(harness):
+    found = json.loads((harness / "fit.json").read_text())
+    names = {name: getattr(math, name) for name in ("log10", "log", "exp", "expm1")}
+    stored = [
+        (law["formula"], law["prediction"])
+        for fit in found["environments"][0]["fits"]
+        for law in fit["laws"]
+    ]
+    assert len(stored) == 8
+    for formula, prediction in stored:
+        printed = [eval(formula, names, {"frames": n}) for n in prediction["frames"]]
+        assert printed == pytest.approx(prediction["score"], rel=1e-8)
 
 
 def test_several_tables_make_several_environments(tmp_path):
-    found = run(tmp_path, study(env="a"), study(env="b", budgets=1, seeds=1))
-    small = found["environments"][1]["fits"][1]
+    study(env="a").to_csv(tmp_path / "a.csv", index=False)
+    study(env="b", budgets=1, seeds=1).to_csv(tmp_path / "b.csv", index=False)
+    runs = table.read_tables([tmp_path / "a.csv", tmp_path / "b.csv"])
+    found = [
+        study_of.analyse(part, study_of.Options()) for _, part in runs.groupby("env")
+    ]
+    assert [here.env for here in found] == ["a", "b"]
+    small = records.fit_record(found[1].findings[1])
     assert small["verdict"] == "underpowered"
     assert small["slope_per_decade"] is None
     assert "needs at least 2 distinct budgets" in small["sentence"]
@@ -127,9 +161,25 @@ def test_lost_runs_are_shown(tmp_path, capsys):
 
 def test_a_study_whose_runs_all_failed_is_no_crash(tmp_path, capsys):
     rows = study(budgets=2, seeds=1).assign(status="failed", score="")
-    (here,) = run(tmp_path, rows)["environments"]
-    assert here["fits"][0]["verdict"] == "underpowered"
+    run(tmp_path, rows)
     assert "nothing is fitted" in capsys.readouterr().out
+    assert "nothing is fitted" in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"reference": ("9",)}, "--reference takes ENV=SCORE"),
+        ({"reference": ("a=b",)}, "--reference takes ENV=SCORE"),
+        ({"power": (0.0,)}, "--power takes differences"),
+    ],
+)
+def test_bad_options_are_one_sentence(tmp_path, capsys, change, message):
+    study().to_csv(tmp_path / "0.csv", index=False)
+    settings = fit_scaling.Settings(table=(tmp_path / "0.csv",), **change)
+    with pytest.raises(SystemExit, match="2"):
+        fit_scaling.main(settings)
+    assert message in capsys.readouterr().err
 
 
 def test_checkpoints_of_one_run_are_never_consistent(tmp_path):
@@ -179,15 +229,6 @@ def test_an_output_that_is_a_file_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         fit_scaling.main(settings)
     assert "runs.csv is a file" in capsys.readouterr().err
-
-
-def test_the_table_of_the_harness_is_read(tmp_path):
-    for number, row in enumerate(study(seeds=2).to_dict("records")):
-        whole = row | {"run_id": str(number), "env": "e", "status": "ok"}
-        results.write_row(tmp_path / "runs" / str(number), whole)
-    results.write_table(tmp_path)
-    fit_scaling.main(fit_scaling.Settings(results=tmp_path))
-    assert (tmp_path / "fit.json").exists()
 
 
 def test_every_column_of_the_table_that_is_read_is_registered():

@@ -4,26 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
-from scipy import stats
+from simulated import curve, noisy
 
-from analysis import fit, inference, laws, table
+from analysis import fit, inference, laws
 from analysis import verdict as verdicts
-
-
-def noisy(budgets, seeds, shape, growth=1.0, seed=0):
-    """Two decades, slope 3 sd a decade, unit noise that grows `growth` times."""
-    frames = np.repeat(np.geomspace(1e5, 1e7, budgets), seeds)
-    x = np.log10(frames) - 6
-    deviation = growth ** ((x + 1) / 2)
-    noise = deviation / np.sqrt(np.mean(deviation**2))
-    z = shape(10**x)
-    score = 3 * z / np.std(z) * np.std(x)
-    draw = np.random.default_rng(seed).normal(size=frames.size)
-    return frames, score + noise * draw
-
-
-def curve(frames, score, checkpoints=0):
-    return table.Curve("0.95", 0.95, None, frames, score, np.zeros(0), checkpoints)
 
 
 def test_the_slope_interval_is_that_of_statsmodels():
@@ -49,6 +33,16 @@ def test_lack_of_fit_equals_the_comparison_with_free_means():
     assert found.degrees == (3, 10)
 
 
+def test_seeds_that_agree_exactly_are_no_replicates():
+    frames, score = noisy(5, 3, np.log10)
+    assert inference.replicates(frames, score) == 10
+    for copied in (np.log10(frames), 1.0 * (frames > 1e6)):
+        assert inference.replicates(frames, copied) == 0
+        line = fit.fit_law(laws.LOG_LINEAR, frames, copied)
+        assert inference.lack_of_fit(line) is None
+    assert inference.replicates(np.zeros(0), np.zeros(0)) == 0
+
+
 def test_equal_slopes_is_the_wald_test_of_the_pooled_model():
     curves = [noisy(5, 3, np.log10, 4.0, seed) for seed in range(3)]
     lines = [fit.fit_law(laws.LOG_LINEAR, *runs) for runs in curves]
@@ -68,20 +62,6 @@ def test_equal_slopes_is_the_wald_test_of_the_pooled_model():
     assert inference.equal_slopes(lines[:1]) is None
 
 
-def test_the_profile_interval_ends_where_the_sum_of_squares_says():
-    fitted = fit.fit_law(laws.BOX_COX, *noisy(6, 6, np.log10))
-    found = inference.shape_interval(fitted)
-    assert found is not None
-    n = fitted.frames / fitted.reference
-    low, high = (
-        fit.projected_rss(laws.BOX_COX, n, fitted.score, np.array([end]))
-        for end in found
-    )
-    assert low == pytest.approx(high, rel=1e-6)
-    plain = stats.f.ppf(0.95, 1, 33) * fitted.rss / 33
-    assert (low - fitted.rss) / plain == pytest.approx(1, abs=0.5)  # the HC3 factor
-
-
 def test_held_out_budget_is_predicted_from_the_others():
     frames, score = noisy(5, 3, np.log10)
     found = inference.held_out_largest(laws.LOG_LINEAR, frames, score)
@@ -94,6 +74,34 @@ def test_held_out_budget_is_predicted_from_the_others():
     assert inference.held_out_largest(laws.BOX_COX, frames, score) is None
 
 
+def test_noise_is_level_or_grows_with_the_budget():
+    frames = np.repeat(np.geomspace(1e5, 1e7, 6), 400)
+    draw = np.random.default_rng(3).normal(size=frames.size)
+    grown = inference.noise_deviation(frames, draw * (frames / 1e6) ** 0.3, frames[:1])
+    assert grown == pytest.approx([0.1**0.3], rel=0.05)
+    few = np.array([1e5, 1e5, 1e7, 1e7])  # two cells cannot show a trend
+    level = inference.noise_deviation(few, np.array([0.0, 2.0, 0.0, 4.0]), few)
+    assert level == pytest.approx([np.sqrt(5)] * 4)
+    assert inference.noise_deviation(few[1:3], np.zeros(2), few) is None
+
+
+def test_a_new_seed_lies_in_its_interval_as_often_as_claimed():
+    inside, draws = 0, 300
+    for seed in range(draws):
+        frames, score = noisy(5, 4, np.log10, 4.0, seed)
+        line = fit.fit_law(laws.LOG_LINEAR, frames, score)
+        _, other = noisy(5, 4, np.log10, 4.0, seed + draws)
+        found = inference.new_seed_interval(line, frames[-1])
+        assert found is not None
+        inside += found.contains(other[-1])
+    assert 0.92 <= inside / draws <= 0.99
+
+
+def test_one_seed_a_budget_gives_no_interval_for_another():
+    line = fit.fit_law(laws.LOG_LINEAR, *noisy(5, 1, np.log10))
+    assert inference.new_seed_interval(line, 1e6) is None
+
+
 def test_residual_pattern_shows_a_bend():
     frames, score = noisy(5, 6, lambda n: laws.box_cox(n, -2.0))
     line = fit.fit_law(laws.LOG_LINEAR, frames, score)
@@ -101,39 +109,3 @@ def test_residual_pattern_shows_a_bend():
     assert pattern is not None
     assert pattern[0] < 0 < pattern[2]
     assert pattern[-1] < 0
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("budgets", "seeds"), [(5, 3), (6, 6)])
-@pytest.mark.parametrize("growth", [1.0, 4.0])
-def test_intervals_cover_and_tests_keep_their_size(budgets, seeds, growth):
-    draws, hits = 1000, np.zeros(4)
-    for seed in range(draws):
-        frames, score = noisy(budgets, seeds, np.log10, growth, seed)
-        judged = verdicts.judge(curve(frames, score))
-        other = fit.fit_law(
-            laws.LOG_LINEAR, *noisy(budgets, seeds, np.log10, growth, seed + draws)
-        )
-        assert judged.slope is not None
-        assert judged.exponent is not None
-        assert judged.line is not None
-        equal = inference.equal_slopes([judged.line, other])
-        lack = inference.lack_of_fit(judged.line)
-        assert equal is not None
-        assert lack is not None
-        hits += [
-            judged.slope.contains(3),
-            judged.exponent.contains(0),
-            equal.p < 0.05,
-            lack.p < 0.05,
-        ]
-    slope, exponent, equal_size, lack_size = hits / draws
-    print(
-        f"\n{budgets} × {seeds}, noise × {growth:g}: coverage of slope {slope:.3f}, "
-        f"of λ {exponent:.3f}; size of equal slopes {equal_size:.3f}, "
-        f"of lack of fit {lack_size:.3f}"
-    )
-    assert slope >= 0.92
-    assert exponent >= 0.92
-    assert 0.03 <= equal_size <= 0.08
-    assert lack_size <= 0.09

@@ -1,34 +1,14 @@
 """Verdicts follow the rule, and most synthetic studies get the right one."""
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
+from simulated import SHAPES, curve, noisy
 
-from analysis import laws, table
+from analysis import laws
 from analysis import verdict as verdicts
 from analysis.inference import FTest, Interval
-
-
-def noisy(budgets, seeds, shape, growth=1.0, seed=0):
-    """Two decades, slope 3 sd a decade, unit noise that grows `growth` times."""
-    frames = np.repeat(np.geomspace(1e5, 1e7, budgets), seeds)
-    x = np.log10(frames) - 6
-    deviation = growth ** ((x + 1) / 2)
-    noise = deviation / np.sqrt(np.mean(deviation**2))
-    z = shape(10**x)
-    score = 3 * z / np.std(z) * np.std(x)
-    draw = np.random.default_rng(seed).normal(size=frames.size)
-    return frames, score + noise * draw
-
-
-def curve(frames, score, checkpoints=0):
-    return table.Curve("0.95", 0.95, None, frames, score, np.zeros(0), checkpoints)
-
-
-SHAPES = {
-    "consistent": np.log10,
-    "saturating": lambda n: laws.box_cox(n, -1.5),
-    "accelerating": lambda n: laws.box_cox(n, 1.5),
-}
 
 
 @pytest.mark.parametrize("word", ["consistent", "saturating", "accelerating"])
@@ -36,9 +16,9 @@ SHAPES = {
 def test_most_synthetic_tables_get_the_right_verdict(word, growth):
     words = [
         verdicts.judge(curve(*noisy(6, 6, SHAPES[word], growth, seed))).verdict.word
-        for seed in range(12)
+        for seed in range(6)
     ]
-    assert words.count(word) >= 10, words
+    assert words.count(word) >= 5, words
 
 
 def test_a_step_is_a_break():
@@ -72,6 +52,13 @@ def test_too_small_studies_are_underpowered_for_a_reason(budgets, seeds, reason)
     wiggle = np.resize([0.01, -0.02, 0.005, 0.0], frames.size)
     found = verdicts.judge(curve(frames, np.log10(frames) + wiggle)).verdict
     assert found == ("underpowered", reason)
+
+
+def test_copies_of_a_seed_are_never_consistent():
+    frames = np.repeat(np.geomspace(1e5, 1e7, 6), 6)
+    for score in (np.log10(frames) + 1e-9 * frames, 1.0 * (frames > 1e6)):
+        word = verdicts.judge(curve(frames, score)).verdict.word
+        assert word in ("underpowered", "accelerating", "saturating")
 
 
 def test_no_runs_at_all_are_no_error():
@@ -116,3 +103,33 @@ def test_verdict_and_shape_do_not_depend_on_units_or_order():
         assert other.verdict == plain.verdict
         assert plain.exponent is not None
         assert other.exponent == pytest.approx(plain.exponent, abs=1e-5)
+
+
+@hypothesis.settings(max_examples=15, deadline=None)
+@hypothesis.given(
+    unit=st.sampled_from([1e-9, 0.3, 4.0, 1e6]),
+    level=st.floats(-1e3, 1e3),
+    frames_unit=st.sampled_from([0.25, 4.0, 1e3]),
+    seed=st.integers(0, 10**6),
+    kind=st.sampled_from(sorted(SHAPES)),
+)
+def test_a_verdict_depends_on_neither_units_nor_order(
+    unit, level, frames_unit, seed, kind
+):
+    rule = (laws.LOG_LINEAR, laws.BOX_COX)
+    frames, score = noisy(5, 3, SHAPES[kind], 2.0, seed)
+    shuffle = np.random.default_rng(seed).permutation(frames.size)
+    one = curve(frames, score)
+    two = curve(frames[shuffle] * frames_unit, ((score + level) * unit)[shuffle])
+    plain, moved = (verdicts.fit_laws(runs, rule)[0] for runs in (one, two))
+    first, other = verdicts.evidence(one, plain), verdicts.evidence(two, moved)
+    assert verdicts.verdict(other).word == verdicts.verdict(first).word
+    slope, shifted = plain["log-linear"].linear, moved["log-linear"].linear
+    expected = (slope.coefficients + np.array([level, 0])) * unit
+    assert shifted.coefficients == pytest.approx(expected, rel=1e-6, abs=1e-9 * unit)
+    assert first.slope is not None
+    assert other.slope is not None
+    assert np.array(other.slope) == pytest.approx(
+        np.array(first.slope) * unit, rel=1e-6, abs=1e-9 * unit
+    )
+    assert moved["box-cox"].shapes == pytest.approx(plain["box-cox"].shapes, abs=1e-4)
