@@ -14,21 +14,20 @@ from jaxtyping import Array, Int, UInt32
 from scaling import accounting, config, iteration, sharding, types
 from scaling import layout as layouts
 from scaling.envs import autoreset, interface
-from scaling.learner import update
 from scaling.replay import frames as frame_store
 from scaling.replay import steps
 
-Advance = Callable[..., tuple[iteration.State, iteration.Summary]]
-
 
 class Programs(NamedTuple):
-    """The two compiled programs of a run."""
+    """The compiled programs of a run."""
 
     begin: Callable[..., iteration.State]
     """(seed, numbers of the shards [G]) → state before any call"""
-    advance: Advance
-    """(state, calls, number, total updates) → state, summary: runs the first
-    `number` of `calls` (an array of each field) with no return to the host"""
+    advance: Callable[..., iteration.State]
+    """(state, calls, number, total updates) → state: runs the first `number` of
+    `calls` (an array of each field) with no return to the host"""
+    read_log: Callable[..., tuple[iteration.State, iteration.Summary]]
+    """state → state with its sums for the log at zero, and what they were"""
 
 
 def make_programs(
@@ -40,16 +39,16 @@ def make_programs(
     """Returns the programs of all cells of these settings and sizes."""
     parts = iteration.make_parts(settings, env.spec, layout, sharding.mean(mesh))
     begin = functools.partial(_begin, env=env, parts=parts)
-    advance = functools.partial(
-        _advance, env=env, parts=parts, total=sharding.total(mesh)
-    )
+    advance = functools.partial(_advance, env=env, parts=parts)
+    read_log = functools.partial(iteration.read_log, total=sharding.total(mesh))
     rows, whole = sharding.ROWS, sharding.WHOLE
     state = iteration.specs(iteration.learner_specs(mesh, settings, env.spec))
     return Programs(
         sharding.program(begin, mesh, (whole, rows), state),
         sharding.program(
-            advance, mesh, (state, whole, whole, whole), (state, whole), donate=(0,)
+            advance, mesh, (state, whole, whole, whole), state, donate=(0,)
         ),
+        sharding.program(read_log, mesh, (state,), (state, whole), donate=(0,)),
     )
 
 
@@ -84,26 +83,22 @@ def _advance(
     *,
     env: interface.DeviceEnvironment,
     parts: iteration.Parts,
-    total: Callable[[Any], Any],
-) -> tuple[iteration.State, iteration.Summary]:
-    def body(index: Array, carry: Any) -> Any:
+) -> iteration.State:
+    def body(index: Array, state: iteration.State) -> iteration.State:
         call = iteration.Call(*(field[index] for field in calls))
-        state, metrics = carry
-        return one_call(env, parts, state, metrics, call, total_updates)
+        return one_call(env, parts, state, call, total_updates)
 
-    start = (state, update.no_metrics())
-    return iteration.summarise(*jax.lax.fori_loop(0, number, body, start), total=total)
+    return jax.lax.fori_loop(0, number, body, state)
 
 
 def one_call(
     env: interface.DeviceEnvironment,
     parts: iteration.Parts,
     state: iteration.State,
-    metrics: update.Metrics,
     call: iteration.Call,
     total_updates: Int[Array, ""],
-) -> tuple[iteration.State, update.Metrics]:
-    """Returns state and summed metrics after one call."""
+) -> iteration.State:
+    """Returns the state after one call."""
     layout, shards = parts.layout, state.shard.number.size
     placed = parts.place(state, call)
     history = types.History(parts.gather(state, placed.stack), placed.past)
@@ -111,27 +106,26 @@ def one_call(
     heat = parts.temperature(call, total_updates)
     found = parts.search(state.learner.params, rows, keys, heat)
     searched = frame_store.to_shards(found, shards)
-    state, metrics = learn(parts, state, metrics, placed, call, total_updates)
+    state = learn(parts, state, placed, call, total_updates)
     state, facts, observation = act(env, layout, state, searched, call)
     state = parts.record(state, placed, call, searched, facts)
     if not layout.environments:
-        return state, metrics
+        return state
     live = placed.live[:, : layout.environments]
     frames = jax.vmap(frame_store.append)(
         state.frames, observation, state.shard.steps.complete, live
     )
-    return state._replace(frames=frames), metrics
+    return state._replace(frames=frames)
 
 
 def learn(
     parts: iteration.Parts,
     state: iteration.State,
-    metrics: update.Metrics,
     placed: iteration.Placed,
     call: iteration.Call,
     total_updates: Int[Array, ""],
-) -> tuple[iteration.State, update.Metrics]:
-    """Returns the state after the call's updates, and the summed metrics."""
+) -> iteration.State:
+    """Returns the state after the call's updates."""
 
     def body(index: Array, carry: Any) -> Any:
         learner, metrics = carry
@@ -144,10 +138,9 @@ def learn(
         learner, new = parts.update(learner, batch, progress)
         return learner, jax.tree.map(jnp.add, metrics, new)
 
-    learner, metrics = jax.lax.fori_loop(
-        0, call.updates, body, (state.learner, metrics)
-    )
-    return state._replace(learner=learner), metrics
+    start = (state.learner, state.metrics)
+    learner, metrics = jax.lax.fori_loop(0, call.updates, body, start)
+    return state._replace(learner=learner, metrics=metrics)
 
 
 def act(

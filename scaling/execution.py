@@ -20,6 +20,12 @@ class Execution:
     stores (with priorities it may change the rounding of their sums)."""
     mesh: hardware.Mesh = hardware.ALL_DEVICES
     """How the run is spread over devices."""
+    checkpoint_seconds: float = 300.0
+    """Seconds between checkpoints."""
+    checkpoint_calls: int | None = None
+    """Calls between checkpoints as well; None: by time alone."""
+    keep_checkpoints: int = 2
+    """The newest ones that are kept while the run lasts."""
 
 
 DEFAULT = Execution()

@@ -64,6 +64,13 @@ def check(mesh: Mesh, processes: Processes) -> None:
                 f"--mesh.{name} is the number of devices on that axis; got {ways}, "
                 "use at least 1."
             )
+    there = cpu_devices()
+    if there and processes.coordinator is None and (mesh.size or mesh.model) > there:
+        raise ValueError(
+            f"--mesh.data {mesh.data} times --mesh.model {mesh.model} needs more than "
+            f"the {there} devices there are; choose a smaller mesh, or give the CPU "
+            "more with JAX_NUM_CPU_DEVICES."
+        )
     given = {
         "--coordinator": processes.coordinator,
         "--process-id": processes.process_id,
@@ -109,6 +116,13 @@ def has_accelerator() -> bool:
         return False
     plugin = any(importlib.util.find_spec(name) for name in _PLUGINS)
     return plugin and any(glob.glob(pattern) for pattern in _DEVICE_FILES)
+
+
+def cpu_devices() -> int | None:
+    """Returns how many devices the CPU has; None where an accelerator is used."""
+    if has_accelerator():
+        return None
+    return int(os.environ.get("JAX_NUM_CPU_DEVICES", "1"))
 
 
 def several(processes: Processes) -> bool:

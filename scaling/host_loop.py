@@ -23,6 +23,7 @@ from scaling import (
     groups,
     iteration,
     peers,
+    saving,
     sharding,
     types,
     video,
@@ -44,7 +45,7 @@ class Programs(NamedTuple):
     draw: Callable[..., Any]
     learn: Callable[..., tuple[update.LearnerState, update.Metrics]]
     record: Callable[..., iteration.State]
-    summarise: Callable[..., tuple[iteration.State, iteration.Summary]]
+    read_log: Callable[..., tuple[iteration.State, iteration.Summary]]
 
 
 class Happened(NamedTuple):
@@ -89,7 +90,7 @@ def programs(
         ),
         learn=make(
             bind(_learn, parts=parts),
-            inputs=(state, whole, rows, rows, whole),
+            inputs=(state, rows, rows, whole),
             outputs=(learner, whole),
         ),
         record=make(
@@ -98,10 +99,11 @@ def programs(
             outputs=state,
             donate=(0,),
         ),
-        summarise=make(
-            bind(iteration.summarise, total=sharding.total(mesh)),
-            inputs=(state, whole),
+        read_log=make(
+            bind(iteration.read_log, total=sharding.total(mesh)),
+            inputs=(state,),
             outputs=(state, whole),
+            donate=(0,),
         ),
     )
 
@@ -123,10 +125,10 @@ def _draw(state, placed, call, number, *, parts):
     return samples, parts.batch_stacks(state, samples)
 
 
-def _learn(state, metrics, samples, frames, progress, *, parts):
+def _learn(state, samples, frames, progress, *, parts):
     batch = parts.batch(state, samples, frames)
     learner, new = parts.update(state.learner, batch, progress)
-    return learner, jax.tree.map(jnp.add, metrics, new)
+    return learner, jax.tree.map(jnp.add, state.metrics, new)
 
 
 def _record(state, placed, call, found, happened, *, parts, order):
@@ -192,13 +194,23 @@ class HostLoop:
         calls: accounting.Calls,
         number: int,
         total_updates: int,
-    ) -> tuple[iteration.State, iteration.Summary]:
-        """Returns the state after the first `number` of `calls`, and a summary."""
-        metrics = jax.tree.map(np.asarray, update.no_metrics())
+    ) -> iteration.State:
+        """Returns the state after the first `number` of `calls`."""
         for index in range(number):
             call = iteration.Call(*(np.int32(field[index]) for field in calls))
-            state, metrics = self._call(state, metrics, call, total_updates)
-        return self._programs.summarise(state, metrics)
+            state = self._call(state, call, total_updates)
+        return state
+
+    @property
+    def kept(self) -> saving.Host:
+        """What of the state the host keeps."""
+        return saving.Host(self._environments, self._frames)
+
+    def read_log(
+        self, state: iteration.State
+    ) -> tuple[iteration.State, iteration.Summary]:
+        """Returns the state with its sums for the log at zero, and what they were."""
+        return self._programs.read_log(state)
 
     def close(self) -> None:
         """Stops the environments and deletes the stored frames."""
@@ -211,29 +223,24 @@ class HostLoop:
     def _call(
         self,
         state: iteration.State,
-        metrics: update.Metrics,
         call: iteration.Call,
         total_updates: int,
-    ) -> tuple[iteration.State, update.Metrics]:
+    ) -> iteration.State:
         placed = self._programs.place(state, call)
         batches = self._batches(state, placed, call)
         first = next(batches, None)  # on its way while the device searches
         found, acting = self._search_and_act(state, placed, call, total_updates)
-        learner = state.learner
         for offset, (samples, frames) in enumerate(_chain(first, batches)):
             progress = (call.first_update + offset) / max(total_updates, 1)
             learner, metrics = self._programs.learn(
-                state._replace(learner=learner),
-                metrics,
-                samples,
-                frames.result(),
-                progress,
+                state, samples, frames.result(), progress
             )
+            state = state._replace(learner=learner, metrics=metrics)
         outcome = self._outcome(acting)
         peers.group().mark(f"the environments of call {call.number}")
         live = sharding.to_local(placed.live)[:, : self._layout.environments]
         state = self._programs.record(
-            state._replace(learner=learner),
+            state,
             placed,
             call,
             found,
@@ -242,7 +249,7 @@ class HostLoop:
         if outcome is not None:
             count = sharding.to_local(state.shard.steps.complete)
             self._store(outcome.observation, count.reshape(-1), live.reshape(-1))
-        return state, metrics
+        return state
 
     def _batches(
         self, state: iteration.State, placed: iteration.Placed, call: iteration.Call

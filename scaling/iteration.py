@@ -50,6 +50,7 @@ class State(NamedTuple):
     frames: Any  # [G, E, T, ...] on the device, or () when the host has them
     env: Any  # device environments with autoreset, [G·E] rows, or ()
     episodes: "Episodes"
+    metrics: update.Metrics  # sums over the updates since the log last read
     key: Key[Array, ""]  # of the run; never changed
 
 
@@ -125,7 +126,15 @@ def specs(learner: Any) -> Any:
     """Returns where the state lies on a mesh, as a `State`; the learner's is given."""
     whole: Any = sharding.WHOLE
     rows: Any = sharding.ROWS
-    return State(learner, shard=rows, frames=rows, env=rows, episodes=rows, key=whole)
+    return State(
+        learner,
+        shard=rows,
+        frames=rows,
+        env=rows,
+        episodes=rows,
+        metrics=whole,
+        key=whole,
+    )
 
 
 def placed_specs() -> Any:
@@ -216,6 +225,7 @@ def initial(
         frames=frames,
         env=env,
         episodes=_no_episodes(number.size, layout.environments),
+        metrics=update.no_metrics(),
         key=key,
     )
 
@@ -466,21 +476,19 @@ def _record_shard(
     )
 
 
-def summarise(
-    state: State, metrics: update.Metrics, *, total: Callable[[Any], Any]
-) -> tuple[State, Summary]:
-    """Returns the state with its counts for the log read, and what they were.
+def read_log(state: State, *, total: Callable[[Any], Any]) -> tuple[State, Summary]:
+    """Returns the state with its sums for the log at zero, and what they were.
 
     Args:
       state: after some calls.
-      metrics: of their updates, the same on every device.
       total: sum over the devices that hold the shards.
     """
     counts = state.episodes
     finished, returns = total((counts.finished.sum(), counts.total.sum()))
     read = jax.tree.map(jnp.zeros_like, (counts.finished, counts.total))
     episodes = Episodes(counts.running, *read)
-    return state._replace(episodes=episodes), Summary(metrics, finished, returns)
+    state_read = state._replace(episodes=episodes, metrics=update.no_metrics())
+    return state_read, Summary(state.metrics, finished, returns)
 
 
 def _digest(digest: Array, action: Array, reward: Array, live: Array) -> Array:

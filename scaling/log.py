@@ -2,11 +2,14 @@
 
 import json
 import math
-from typing import Any, TextIO
+import os
+import pathlib
+import time
+from typing import Any
 
 import numpy as np
 
-from scaling import accounting, iteration
+from scaling import accounting, iteration, peers
 
 
 class DivergedError(RuntimeError):
@@ -44,10 +47,44 @@ def train_line(
     }
 
 
-def write(file: TextIO, line: dict[str, Any]) -> None:
-    """Appends a line and makes it visible to readers."""
-    file.write(json.dumps(line) + "\n")
-    file.flush()
+class Journal:
+    """The file `metrics.jsonl` of a run, which goes on where a checkpoint was.
+
+    Args:
+      path: of the file, written by the first process alone.
+    """
+
+    def __init__(self, path: pathlib.Path):
+        self._writes = peers.group().first
+        self._file = (path if self._writes else pathlib.Path(os.devnull)).open("ab")
+        self._before, self._started = 0.0, time.monotonic()
+
+    def go_on(self, position: dict[str, Any]) -> None:
+        """Forgets the lines written after the checkpoint that had this position."""
+        if self._writes:
+            self._file.truncate(position.get("journal_bytes", 0))
+            self._file.seek(0, os.SEEK_END)
+        self._before = position.get("journal_seconds", 0.0)
+
+    def position(self) -> dict[str, Any]:
+        """Returns what a checkpoint keeps of the journal."""
+        return {
+            "journal_bytes": self._file.tell(),
+            "journal_seconds": round(self.seconds(), 3),
+        }
+
+    def seconds(self) -> float:
+        """Returns the seconds that the run has taken, in all its attempts."""
+        return self._before + time.monotonic() - self._started
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Appends a line and makes it visible to readers."""
+        self._file.write((json.dumps(line) + "\n").encode())
+        self._file.flush()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
 
 
 def check(line: dict[str, Any]) -> None:
@@ -65,16 +102,14 @@ def check(line: dict[str, Any]) -> None:
         )
 
 
-def progress(
-    account: accounting.Account, call: int, line: dict[str, Any]
-) -> dict[str, Any]:
+def progress(account: accounting.Account, call: int) -> dict[str, Any]:
     """Returns what a progress display is told."""
+    at = np.array([call])
     return {
         "call": call,
         "calls": account.calls,
-        "searched": line["searched"],
+        "searched": int(account.searched_before(at)[0]),
         "searched_total": account.searched,
-        "frames": line["frames"],
-        "updates": line["updates"],
-        "episode_return": line["episode_return"],
+        "frames": int(account.fresh_before(at)[0]) * account.frames_per_step,
+        "updates": int(account.updates_before(at)[0]),
     }

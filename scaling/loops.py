@@ -15,6 +15,7 @@ from scaling import (
     evaluate,
     host_loop,
     iteration,
+    saving,
     sharding,
     types,
     video,
@@ -23,16 +24,16 @@ from scaling import layout as layouts
 from scaling.agent import model as models
 from scaling.envs import registry
 
-Advance = Callable[..., tuple[iteration.State, iteration.Summary]]
-
 
 class Loop(NamedTuple):
     """A run before its first call, and what moves it on."""
 
     spec: types.EnvSpec
     state: iteration.State
-    advance: Advance  # (state, calls, number, total updates) → state, summary
+    advance: Callable[..., iteration.State]  # (state, calls, number, total updates)
+    read_log: Callable[..., tuple[iteration.State, iteration.Summary]]
     evaluate: evaluate.Evaluate
+    host: saving.Host | None  # what of the state the host keeps
     close: Callable[[], None]
 
 
@@ -111,7 +112,9 @@ def _on_device(
     programs = _device_programs(settings, layout, mesh)
     shards = np.array(sharding.local_shards(mesh, layout.shards), np.int32)
     state = programs.begin(np.uint32(seed), sharding.from_local(mesh, shards))
-    return Loop(env.spec, state, programs.advance, play, lambda: None)
+    return Loop(
+        env.spec, state, programs.advance, programs.read_log, play, None, lambda: None
+    )
 
 
 def _on_host(
@@ -123,4 +126,6 @@ def _on_host(
 ) -> Loop:
     play, spec = host_loop.evaluation(settings)
     host = host_loop.HostLoop(settings, spec, layout, seed, mesh, directory / "frames")
-    return Loop(spec, host.state, host.advance, play, host.close)
+    return Loop(
+        spec, host.state, host.advance, host.read_log, play, host.kept, host.close
+    )

@@ -94,7 +94,7 @@ def identity(
 
 
 def failed_row(
-    known: Mapping[str, Any], status: str, note: str, attempts: int
+    known: Mapping[str, Any], status: str, note: str, attempts: int, resumes: int = 0
 ) -> dict[str, Any]:
     """Returns the row of a run that ended without a score, and why.
 
@@ -103,14 +103,10 @@ def failed_row(
       status: failed or diverged.
       note: the reason, one line.
       attempts: times the run was started, this one included.
+      resumes: times it went on from a checkpoint.
     """
-    return {**known, "status": status, "note": note, "attempts": attempts}
-
-
-def attempts_before(run_directory: pathlib.Path) -> int:
-    """Returns how often a run was started before, by its row."""
-    row = read_row(run_directory)
-    return int((row or {}).get("attempts") or 0)
+    tries = {"attempts": attempts, "resumes": resumes}
+    return {**known, "status": status, "note": note, **tries}
 
 
 def write_row(run_directory: pathlib.Path, row: Mapping[str, Any]) -> None:
@@ -130,11 +126,22 @@ def write_row(run_directory: pathlib.Path, row: Mapping[str, Any]) -> None:
     write_atomically(run_directory / "result.json", text)
 
 
+def remove_row(run_directory: pathlib.Path) -> bool:
+    """Takes a run's row away, since the run is made again; tells if there was one."""
+    try:
+        (run_directory / "result.json").unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def read_row(run_directory: pathlib.Path) -> dict[str, Any] | None:
     """Returns a run's row, or None where there is none yet.
 
+    A row of an older version may lack columns.
+
     Raises:
-      ValueError: if the file is damaged.
+      ValueError: if the file is damaged, or of a version with other columns.
     """
     path = run_directory / "result.json"
     try:
@@ -147,6 +154,12 @@ def read_row(run_directory: pathlib.Path) -> dict[str, Any] | None:
         ) from error
     if not isinstance(row, dict):
         raise ValueError(f"{path} holds no row; delete it to run the cell again.")
+    if unknown := ", ".join(sorted(set(row) - set(COLUMNS))):
+        raise ValueError(
+            f"{path} was written by another version of this program: its columns "
+            f"{unknown} are unknown here; use that version, or delete the file to run "
+            "the cell again."
+        )
     return row
 
 
@@ -154,11 +167,17 @@ def write_table(directory: pathlib.Path) -> pathlib.Path:
     """Writes `results.csv` from every `runs/*/result.json`, sorted by run.
 
     One writer at a time: of two that end together the later one reads both rows.
+
+    Raises:
+      ValueError: if a run's file is damaged; the table has all others then.
     """
     path = directory / "results.csv"
     with (directory / ".results.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file closes
-        write_atomically(path, _as_csv(read_rows(directory)))
+        rows, damaged = _read_rows(directory)
+        write_atomically(path, _as_csv(rows))
+    if damaged:
+        raise ValueError(" ".join(damaged))
     return path
 
 
@@ -168,8 +187,23 @@ def read_rows(directory: pathlib.Path) -> list[dict[str, Any]]:
     Raises:
       ValueError: if a run's file is damaged.
     """
-    rows = [read_row(path.parent) for path in directory.glob("runs/*/result.json")]
-    return sorted((row for row in rows if row is not None), key=_sort_key)
+    rows, damaged = _read_rows(directory)
+    if damaged:
+        raise ValueError(" ".join(damaged))
+    return rows
+
+
+def _read_rows(directory: pathlib.Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """Returns the rows that are sound, and a sentence for each other one."""
+    rows, damaged = [], []
+    for path in sorted(directory.glob("runs/*/result.json")):
+        try:
+            row = read_row(path.parent)
+        except ValueError as error:
+            damaged.append(str(error))
+            continue
+        rows += [] if row is None else [row]
+    return sorted(rows, key=_sort_key), damaged
 
 
 def _sort_key(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -6,13 +6,13 @@ The loops themselves are `scaling.device_loop` (jumanji and other JAX environmen
 and `scaling.host_loop` (emulators and other Python environments).
 """
 
+import contextlib
 import dataclasses
 import json
-import os
 import pathlib
 import time
-from collections.abc import Callable
-from typing import Any, TextIO
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -24,25 +24,21 @@ from scaling import (
     evaluate,
     execution,
     iteration,
+    ledger,
     log,
     loops,
     peers,
     results,
+    saving,
     sharding,
+    snapshots,
+    training,
     video,
 )
 from scaling.agent import model as models
 from scaling.envs import registry
 
 Report = Callable[[dict[str, Any]], None]
-
-# Calls handed to the device at a time: it is not told more often than this, and
-# learns how many to run as data, so one program serves every number.
-_CALLS_AT_ONCE = 256
-_SECONDS_AT_ONCE = 1.0
-# Evaluation episodes are seeded apart from training.
-_EVALUATION_SEED = 1_000_000_007
-_NOWHERE = pathlib.Path(os.devnull)
 
 
 def run(
@@ -52,10 +48,12 @@ def run(
     *,
     how: execution.Execution = execution.DEFAULT,
     report: Report = lambda event: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Trains and evaluates one cell; writes and returns its result row.
 
-    Every process of a run calls it alike; the first one writes and reports.
+    Goes on from the newest whole checkpoint in the directory, if there is one. Every
+    process of a run calls it alike; the first one writes and reports.
 
     Args:
       settings: of the study.
@@ -63,13 +61,15 @@ def run(
       directory: of the run: config, metrics, parameters and row are written there.
       how: the run is carried out.
       report: is told of progress about once a second.
+      stop: is asked about once a second whether to save and stop.
 
     Raises:
       ValueError: if the cell cannot be run as asked.
       DivergedError: if a loss is no number any more.
+      Interrupted: if it was asked to stop.
     """
     with sharding.precision(settings.precision):
-        return _run(settings, cell, directory, how, report)
+        return _run(settings, cell, directory, how, report, stop)
 
 
 def _run(
@@ -78,51 +78,120 @@ def _run(
     directory: pathlib.Path,
     how: execution.Execution,
     report: Report,
+    stop: Callable[[], bool],
 ) -> dict[str, Any]:
     started, group = time.monotonic(), peers.group()
-    attempts = results.attempts_before(directory) + 1
-    per_step = registry.frames_per_step(settings.env, settings.protocol)
-    account = accounting.account_for(settings, cell, per_step)
     if group.first:
         _write_config(directory, settings, cell)
+    store = snapshots.Store(directory / "checkpoints", how.keep_checkpoints)
+    snapshot = _newest(store, config.config_hash(settings, cell), report)
     report({"event": "phase", "name": "compiling"})
-    largest = _largest(settings, cell, account, how.allocate_frames)
-    devices = sharding.make_mesh(how.mesh, account.shards)
-    loop = loops.make(settings, cell.seed, largest, devices, directory)
-    try:
-        with (directory / "metrics.jsonl" if group.first else _NOWHERE).open(
-            "w"
-        ) as file:
-            state = _train(loop, settings, cell, account, file, report)
+    if snapshot is not None:  # its stores have the sizes that they had
+        allocate = snapshot.meta["allocate_frames"]
+        how = dataclasses.replace(how, allocate_frames=allocate)
+    with _prepared(settings, cell, directory, how, store) as work:
+        work = work._replace(report=report, stop=stop)
+        work, state, call = _begin(work, snapshot)
+        before = work.meta.get("journal_seconds", 0.0)
+        state = training.train(work, state, call)
+        work.saver.wait()
         checkpoint.save_params(directory, state.learner.params)
         report({"event": "phase", "name": "evaluating"})
-        episodes = settings.evaluation.episodes
-        returns = _play(loop, state, evaluation_seed(cell.seed), episodes)
-    finally:
-        loop.close()
-    row = {
-        **results.identity(settings, cell, how.design),
-        **_counts(settings, account, state, loop.spec),
-        **evaluate.summary(returns),
-        "score_kind": "final",
-        "wall_clock_s": round(time.monotonic() - started, 2),
-        "hardware": sharding.describe(list(devices.devices.flat)),
-        "status": "ok",
-        "attempts": attempts,
-        "resumes": 0,
-    }
+        seed = training.evaluation_seed(cell.seed)
+        returns = training.play(work.loop, state, seed, settings.evaluation.episodes)
+    seconds = before + time.monotonic() - started
+    row = _row(work, directory, state, evaluate.summary(returns), seconds)
     if group.first:
         results.write_row(directory, row)
+        store.clear()
     return row
 
 
-def _play(
-    loop: loops.Loop, state: iteration.State, seed: int, episodes: int
-) -> np.ndarray:
-    """Returns the returns of episodes that the first process plays."""
-    params, group = sharding.on_one_device(state.learner.params), peers.group()
-    played = loop.evaluate(params, seed, episodes).tolist() if group.first else None
-    return np.array(group.share(played))
+@contextlib.contextmanager
+def _prepared(
+    settings: config.Settings,
+    cell: config.Cell,
+    directory: pathlib.Path,
+    how: execution.Execution,
+    store: snapshots.Store,
+) -> Iterator[training.Run]:
+    """Yields what the loop over calls works with, and closes it."""
+    per_step = registry.frames_per_step(settings.env, settings.protocol)
+    account = accounting.account_for(settings, cell, per_step)
+    largest = _largest(settings, cell, account, how.allocate_frames)
+    mesh = sharding.make_mesh(how.mesh, account.shards)
+    loop = loops.make(settings, cell.seed, largest, mesh, directory)
+    own = sharding.local_shards(mesh, account.shards)
+    # A priority is final when the n steps after it are there.
+    saver = saving.Saver(store, own, settings.learner.td_steps + 1, loop.host)
+    journal = log.Journal(directory / "metrics.jsonl")
+    meta = {
+        "config_hash": config.config_hash(settings, cell),
+        "allocate_frames": how.allocate_frames,
+        "hardware": sharding.describe(list(mesh.devices.flat)),
+        "notes": [],
+    }
+    try:
+        yield training.Run(loop, settings, cell, account, how, journal, saver, meta)
+    finally:
+        journal.close()
+        saver.close()
+        loop.close()
+
+
+def _begin(
+    work: training.Run, snapshot: snapshots.Snapshot | None
+) -> tuple[training.Run, iteration.State, int]:
+    """Returns the work, the state and the call to begin with."""
+    if snapshot is None:
+        work.journal.go_on({})
+        return work, work.loop.state, 0
+    restored = work.saver.restore(work.loop.state, snapshot)
+    meta, notes = work.meta, list(snapshot.meta["notes"])
+    if restored.begun_anew and "resumed_at_episode_boundary" not in notes:
+        notes.append("resumed_at_episode_boundary")
+    if snapshot.meta["hardware"] != meta["hardware"]:
+        notes.append(f"resumed on {meta['hardware']} after {snapshot.meta['hardware']}")
+    work.journal.go_on(snapshot.meta)
+    meta = {**snapshot.meta, **meta, "notes": notes}
+    return work._replace(meta=meta), restored.state, snapshot.call
+
+
+def _row(
+    work: training.Run,
+    directory: pathlib.Path,
+    state: iteration.State,
+    score: dict[str, Any],
+    seconds: float,
+) -> dict[str, Any]:
+    """Returns the row of a finished run."""
+    attempts, resumes = ledger.counts(directory)
+    return {
+        **results.identity(work.settings, work.cell, work.how.design),
+        **_counts(work.settings, work.account, state, work.loop.spec),
+        **score,
+        "note": "; ".join(filter(None, [score["note"], *work.meta["notes"]])),
+        "score_kind": "final",
+        "wall_clock_s": round(seconds, 2),
+        "hardware": work.meta["hardware"],
+        "status": "ok",
+        "attempts": attempts,
+        "resumes": resumes,
+    }
+
+
+def _newest(
+    store: snapshots.Store, config_hash: str, report: Report
+) -> snapshots.Snapshot | None:
+    """Returns the checkpoint to go on from, the same one in every process."""
+    snapshot, skipped = store.newest()
+    if snapshot is not None and snapshot.meta["config_hash"] != config_hash:
+        skipped.append(f"The checkpoints in {store.root} are of another run.")
+        snapshot = None
+    if snapshot is not None or skipped:
+        call = 0 if snapshot is None else snapshot.call
+        report({"event": "resumed", "call": call, "skipped": skipped})
+    return snapshot
 
 
 def evaluate_again(
@@ -146,7 +215,10 @@ def evaluate_again(
     play, spec = loops.evaluation(settings)
     shape = jax.eval_shape(models.make_model(spec, settings).init, jax.random.key(0))
     params = checkpoint.load_params(directory, shape)
-    number, seed = episodes or settings.evaluation.episodes, evaluation_seed(cell.seed)
+    number, seed = (
+        episodes or settings.evaluation.episodes,
+        training.evaluation_seed(cell.seed),
+    )
     filmed = {}
     if video_file is not None:
         watch = loops.first_episode(settings)
@@ -155,11 +227,6 @@ def evaluate_again(
         filmed = {"video_return": film.total, "video_steps": len(film.pictures) - 1}
     returns = play(params, seed, number)
     return {**evaluate.summary(returns), "returns": returns.tolist(), **filmed}
-
-
-def evaluation_seed(seed: int) -> int:
-    """Returns the seed of a run's evaluation episodes."""
-    return (_EVALUATION_SEED + seed) % 2**31
 
 
 def _write_config(
@@ -189,71 +256,6 @@ def _largest(
     )
     # Rounding may give another budget another number of rows: then no sharing.
     return larger if larger.lanes == account.lanes else account
-
-
-def _train(
-    loop: loops.Loop,
-    settings: config.Settings,
-    cell: config.Cell,
-    account: accounting.Account,
-    file: TextIO,
-    report: Report,
-) -> iteration.State:
-    """Returns the state after the last call; logs, reports and plays curve points."""
-    state, call, number = loop.state, 0, 8
-    started = time.monotonic()
-    curve = _curve_calls(settings.evaluation, account)
-    while call < account.calls:
-        before = time.monotonic()
-        stop = min(call + number, account.calls, *(c for c in curve if c > call))
-        schedule = _padded(account.schedule(call, stop))
-        state, summary = loop.advance(state, schedule, stop - call, account.updates)
-        line = log.train_line(account, stop, summary, time.monotonic() - started)
-        log.write(file, line)
-        log.check(line)
-        report({"event": "progress", **log.progress(account, stop, line)})
-        if stop in curve:
-            log.write(file, _curve_point(loop, settings, cell, line, state))
-        following = _next_number(number, time.monotonic() - before)
-        number = int(sharding.agree(np.array([following]))[0][0])
-        call = stop
-        peers.group().mark(f"call {call}")
-    return state
-
-
-def _next_number(number: int, seconds: float) -> int:
-    """Returns how many calls to hand over so that a report comes about each second."""
-    if seconds < _SECONDS_AT_ONCE / 2:
-        return min(2 * number, _CALLS_AT_ONCE)
-    return max(1, number // 2) if seconds > 2 * _SECONDS_AT_ONCE else number
-
-
-def _curve_calls(
-    settings: config.Evaluation, account: accounting.Account
-) -> tuple[int, ...]:
-    """Returns the calls after which a point of the learning curve is played."""
-    points = settings.curve_points
-    calls = {round(account.calls * k / (points + 1)) for k in range(1, points + 1)}
-    return tuple(sorted(calls - {0, account.calls}))
-
-
-def _padded(calls: accounting.Calls) -> accounting.Calls:
-    spare = _CALLS_AT_ONCE - len(calls.number)
-    return accounting.Calls(*(np.pad(field, (0, spare)) for field in calls))
-
-
-def _curve_point(
-    loop: loops.Loop,
-    settings: config.Settings,
-    cell: config.Cell,
-    line: dict[str, Any],
-    state: iteration.State,
-) -> dict[str, Any]:
-    """Returns a point of the learning curve; it is never a result."""
-    episodes = settings.evaluation.curve_episodes
-    returns = _play(loop, state, evaluation_seed(cell.seed) + 1, episodes)
-    counts = {name: line[name] for name in ("call", "frames", "searched", "updates")}
-    return {"kind": "curve", **counts, **evaluate.summary(returns)}
 
 
 def _counts(

@@ -279,6 +279,17 @@ def _to_local(array: jax.Array) -> np.ndarray:
     return np.concatenate([np.asarray(parts[at].data) for at in sorted(parts)])
 
 
+def like(array: jax.Array, local: np.ndarray) -> jax.Array:
+    """Returns the rows of this process as a global array, placed like `array`."""
+    return jax.make_array_from_process_local_data(array.sharding, local)
+
+
+def local_rows(array: jax.Array) -> int:
+    """Returns how many rows of the leading axis are on this process's devices."""
+    parts = {part.index[0].start or 0: part for part in array.addressable_shards}
+    return sum(part.data.shape[0] for part in parts.values())
+
+
 def everywhere(tree: Any) -> Any:
     """Returns NumPy arrays of all rows, on every process; all of them must call."""
 

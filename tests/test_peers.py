@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -25,9 +26,9 @@ def of(address, number, count=2, **more):
     )
 
 
-def meet(*members):
+def meet(*members) -> list[Any]:
     """Starts a group in a thread for each (processes, flags); returns what came."""
-    came = [None] * len(members)
+    came: list[Any] = [None] * len(members)
 
     def join(index, processes, flags):
         try:
@@ -46,9 +47,9 @@ def meet(*members):
     return came
 
 
-def in_both(group, other, act):
+def in_both(group, other, act) -> list[Any]:
     """Returns what `act` returns in each of two groups at the same time."""
-    found = [None, None]
+    found: list[Any] = [None, None]
 
     def do(index, each):
         found[index] = act(each)

@@ -19,6 +19,7 @@ from scaling import (
     loops,
     run,
     sharding,
+    training,
     types,
 )
 from scaling import layout as layouts
@@ -226,13 +227,13 @@ def begin(settings, the_cell, directory):
 
 
 def stacked(calls):
-    spare = run._CALLS_AT_ONCE - len(calls.number)
+    spare = training.CALLS_AT_ONCE - len(calls.number)
     return accounting.Calls(*(np.pad(field, (0, spare)) for field in calls))
 
 
 def test_fraction_0_never_searches_a_stored_step(tmp_path):
     account, loop = begin(SETTINGS, cell(fraction=0.0), tmp_path)
-    state, _ = loop.advance(
+    state = loop.advance(
         loop.state,
         stacked(account.schedule(0, account.calls)),
         account.calls,
@@ -248,7 +249,7 @@ def test_fraction_0_never_searches_a_stored_step(tmp_path):
 def test_fraction_1_never_steps_an_environment(tmp_path):
     # The data set: what an online run of the same game stored.
     account, online = begin(SETTINGS, cell(), tmp_path)
-    before, _ = online.advance(
+    before = online.advance(
         online.state, stacked(account.schedule(0, 100)), 100, account.updates
     )
     offline = cell(fraction=1.0, searches=2048)
@@ -258,7 +259,7 @@ def test_fraction_1_never_steps_an_environment(tmp_path):
     steps = jax.tree.map(jnp.asarray, data)  # the state is given away below
     shard = loop.state.shard._replace(steps=steps)
     state = loop.state._replace(shard=shard, frames=before.frames[:, :1])
-    state, summary = loop.advance(
+    state = loop.advance(
         state,
         stacked(account.schedule(0, account.calls)),
         account.calls,
@@ -267,12 +268,12 @@ def test_fraction_1_never_steps_an_environment(tmp_path):
     assert state.env == ()
     np.testing.assert_array_equal(state.shard.steps.complete, data.complete)
     assert int(state.shard.window.cursor.sum()) == 2048
-    assert int(summary.metrics.number) == account.updates > 0
+    assert int(state.metrics.number) == account.updates > 0
 
 
 def test_stored_targets_name_the_facts_of_their_steps(tmp_path):
     account, loop = begin(SETTINGS, cell(frames=400, fraction=0.8), tmp_path)
-    state, _ = loop.advance(
+    state = loop.advance(
         loop.state,
         stacked(account.schedule(0, account.calls)),
         account.calls,
@@ -335,11 +336,9 @@ def test_rings_that_wrap_lose_nothing_that_is_pointed_at(fraction, tmp_path):
     for number in numbers:
         stop = min(call + number, account.calls - 1)
         while call < stop:
-            until = min(stop, call + run._CALLS_AT_ONCE)
+            until = min(stop, call + training.CALLS_AT_ONCE)
             calls = account.schedule(call, until)
-            state, _ = loop.advance(
-                state, stacked(calls), until - call, account.updates
-            )
+            state = loop.advance(state, stacked(calls), until - call, account.updates)
             call = until
         window_from = jnp.asarray(account.schedule(call, call + 1).window_from[0])
         check_nothing_is_evicted(state, window_from)

@@ -70,6 +70,7 @@ class HostFrames:
         shape: tuple[int, ...],
         dtype: Any,
     ):
+        self.shape, self.dtype = shape, np.dtype(dtype)
         directory.mkdir(parents=True, exist_ok=True)
         _check_disk(directory, (len(shards), *shape), dtype)
         self._directory = directory
@@ -112,6 +113,16 @@ class HostFrames:
             stacked[rows] = frames[stack.column[rows, None], stack.slot[rows]]
         stacked[~stack.present] = 0
         return stacked
+
+    def read(self, start: int, stop: int) -> Shaped[np.ndarray, "G E C ..."]:
+        """Returns a copy of the slots from `start` to before `stop`."""
+        return np.stack([frames[:, start:stop] for frames in self._shards])
+
+    def write(
+        self, shard: int, start: int, frames: Shaped[np.ndarray, "E C ..."]
+    ) -> None:
+        """Writes slots of a shard, counted among those of this process."""
+        self._shards[shard][:, start : start + frames.shape[1]] = frames
 
     def close(self) -> None:
         """Deletes the files; the folder is left to the last process that does."""

@@ -2,7 +2,7 @@
 
 Run by the tests, since the number of devices is fixed when a process starts:
 
-    JAX_NUM_CPU_DEVICES=8 python facts.py DIRECTORY GAME PRECISION 1,2,4,8
+    JAX_NUM_CPU_DEVICES=8 python facts.py DIRECTORY GAME PRECISION 1,2,4,2x2
     … python facts.py DIRECTORY GAME PRECISION 4 127.0.0.1:9911 0 2   (of two processes)
 """
 
@@ -10,6 +10,7 @@ import dataclasses
 import json
 import pathlib
 import sys
+from typing import Any
 
 from scaling import config, hardware, sharding
 
@@ -28,36 +29,32 @@ def settings_of(game: str, precision: str) -> config.Settings:
     return dataclasses.replace(demo, **shared, learner=learner, evaluation=evaluation)
 
 
-def run_on(directory: pathlib.Path, settings: config.Settings, devices: int) -> dict:
+def run_on(directory: pathlib.Path, settings: config.Settings, devices: str) -> dict:
     """Returns the row of a run, its parameters, priorities and losses."""
     import jax
     import numpy as np
 
-    from scaling import execution, loops, run
+    from scaling import execution, run, training
 
+    data, _, model = devices.partition("x")
+    mesh = hardware.Mesh(data=int(data), model=int(model or 1))
     kept = {}
-    make = loops.make
+    train = training.train
 
     def spy(*arguments):  # the state is otherwise gone when the run has ended
-        loop = make(*arguments)
+        kept["state"] = train(*arguments)
+        return kept["state"]
 
-        def advance(state, *more):
-            state, summary = loop.advance(state, *more)
-            kept["state"] = state
-            return state, summary
-
-        return loop._replace(advance=advance)
-
-    loops.make = spy
+    training.train = spy
     try:
         row = run.run(
             settings,
             config.Cell(frames=3000, fraction=0.5, seed=0),
             directory / f"{devices}",
-            how=execution.Execution(mesh=hardware.Mesh(data=devices)),
+            how=execution.Execution(mesh=mesh),
         )
     finally:
-        loops.make = make
+        training.train = train
     with sharding.precision(settings.precision):
         params, priority = sharding.everywhere(
             (kept["state"].learner.params, kept["state"].shard.window.priority)
@@ -129,23 +126,30 @@ def learned(settings: config.Settings, devices: int) -> list[float]:
     state = update.initial(jax.random.key(0), model, settings.learner)
     random = np.random.default_rng(0)
     unroll, losses = settings.learner.unroll_steps, []
+
+    def normal(*shape: int) -> Any:
+        return random.normal(size=shape).astype(np.float32)
+
+    def action(*shape: int) -> Any:
+        return random.integers(0, 4, shape).astype(np.int32)
+
+    protocol, ones = settings.protocol, normal(64, unroll + 1) * 0 + 1
     for number in range(20):
-        policy = random.random((64, unroll + 1, 4))
+        policy = np.exp(normal(64, unroll + 1, 4))
         batch = loss.Batch(
             types.History(
-                random.normal(size=(64, settings.protocol.stack, 6)).astype("f4"),
-                random.integers(0, 4, (64, settings.protocol.past_actions), "i4"),
+                normal(64, protocol.stack, 6), action(64, protocol.past_actions)
             ),
-            random.integers(0, 4, (64, unroll), "i4"),
+            action(64, unroll),
             targets.Targets(
-                value=random.normal(size=(64, unroll + 1)).astype("f4"),
-                policy=(policy / policy.sum(-1, keepdims=True)).astype("f4"),
-                reward=random.normal(size=(64, unroll)).astype("f4"),
-                value_mask=np.ones((64, unroll + 1), "f4"),
-                policy_mask=np.ones((64, unroll + 1), "f4"),
-                reward_mask=np.ones((64, unroll), "f4"),
+                value=normal(64, unroll + 1),
+                policy=policy / policy.sum(-1, keepdims=True),
+                reward=normal(64, unroll),
+                value_mask=ones,
+                policy_mask=ones,
+                reward_mask=ones[:, :unroll],
             ),
-            random.random(64).astype("f4"),
+            weight=np.abs(normal(64)),
         )
         state, metrics = program(state, batch, np.float32(number / 20))
         losses.append(float(metrics.loss))
@@ -163,12 +167,13 @@ def main() -> None:
     group = sharding.start(processes)
     settings = settings_of(game, precision)
     facts = {}
-    for number in map(int, devices.split(",")):
-        row = run_on(pathlib.Path(directory), settings, number)
-        facts[number] = {"row": row}
+    for devices_of_run in devices.split(","):
+        row = run_on(pathlib.Path(directory), settings, devices_of_run)
+        facts[devices_of_run] = {"row": row}
         if not several and precision == "f32":
-            facts[number]["search"] = searched(settings, number)
-            facts[number]["losses"] = learned(settings, number)
+            number = int(devices_of_run)
+            facts[devices_of_run]["search"] = searched(settings, number)
+            facts[devices_of_run]["losses"] = learned(settings, number)
     group.leave()
     print(json.dumps(facts))
 

@@ -98,7 +98,12 @@ def test_one_and_eight_devices_make_the_same_run(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("game", "devices"),
-    [("Corridor", "1,2,4"), ("HostCorridor", "1,2,4,8"), ("PacMan", "1,8")],
+    [
+        ("Corridor", "1,2,4"),
+        ("Corridor", "1,2x2,1x4"),  # parameters spread as well
+        ("HostCorridor", "1,2,4,8,2x2"),
+        ("PacMan", "1,8"),
+    ],
 )
 def test_runs_agree_in_f64_on_every_mesh(tmp_path, game, devices):
     assert_same_in_f64(tmp_path, named(facts(tmp_path, game, "f64", devices)))

@@ -1,0 +1,276 @@
+"""The lease of a run: at most one process makes it, on whatever machine.
+
+`RUN/lease/` holds numbered files, of which the highest one counts. A process takes
+the lease by creating the next number (O_CREAT | O_EXCL, which one of several wins, on
+NFS too), and gives it back by writing `released` into its own file. So the lease goes
+from hand to hand in one step, a stale one too, and no file is ever written by two.
+
+The holder rewrites its file every few seconds. Clocks of machines differ, so an
+observer believes nothing but its own: a lease is stale when its content has not
+changed for a minute while the observer looked. On the holder's own machine it is
+free at once when the process is dead.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from scaling import peers
+
+NAME = "lease"
+BEAT_S = 5.0  # between the holder's signs of life
+EXPIRY_S = 60.0  # without one, after which an observer takes the holder for gone
+_PAUSE_S = 0.02
+_ENTRY = "{:08d}"
+
+
+class TakenError(RuntimeError):
+    """Another process holds the lease."""
+
+    def __init__(self, by: str):
+        super().__init__(f"taken by {by}")
+        self.by = by
+
+
+class Sighting(NamedTuple):
+    """A lease that somebody holds, as it was seen."""
+
+    number: int
+    text: bytes  # changes with every sign of life
+    by: str  # HOST pid N
+    stale: bool = False
+
+
+class Observer:
+    """Tells leases that are alive from stale ones, by this process's own clock."""
+
+    def __init__(self) -> None:
+        self._seen: dict[pathlib.Path, tuple[bytes, float]] = {}
+
+    def look(self, run_directory: pathlib.Path) -> Sighting | None:
+        """Returns the lease that is held, `stale` if its holder is; None: it is free.
+
+        It takes looks over a minute to find a holder on another machine gone.
+        """
+        seen = _held(run_directory)
+        if seen is None:
+            self._seen.pop(run_directory, None)
+            return None
+        now = time.monotonic()
+        text, since = self._seen.get(run_directory, (None, now))
+        if text != seen.text:
+            since = now
+        self._seen[run_directory] = (seen.text, since)
+        return seen._replace(stale=now - since > EXPIRY_S)
+
+
+class Lease:
+    """A lease that this process holds and keeps alive until it is released."""
+
+    def __init__(self, path: pathlib.Path, content: dict[str, Any]):
+        self._path, self._content, self._beats = path, content, 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keep, daemon=True)
+        self._lost: Callable[[], None] = _end
+
+    def begin(self, lost: Callable[[], None]) -> "Lease":
+        """Starts the signs of life; `lost` is called should the lease be taken."""
+        self._lost = lost
+        self._thread.start()
+        return self
+
+    def __enter__(self) -> "Lease":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
+
+    def held(self) -> bool:
+        """Tells whether the lease is still this process's."""
+        return _highest(self._path.parent) == int(self._path.name)
+
+    def release(self) -> None:
+        """Gives the lease back; it may have been lost before."""
+        if self._over.is_set():
+            return
+        self._over.set()
+        self._thread.join()
+        with contextlib.suppress(OSError):  # it is no more: others find us gone
+            self._write(released=True)
+
+    def _keep(self) -> None:
+        while not self._over.wait(BEAT_S):
+            try:
+                if not self.held():
+                    self._lost()
+                    return
+                self._write(released=False)
+            except OSError:  # a shared disk hiccups; others wait for a minute
+                continue
+
+    def _write(self, *, released: bool) -> None:
+        self._beats += 1
+        text = _as_text({**self._content, "released": released, "beat": self._beats})
+        # In place and equally long, with no moment in which the file is empty.
+        with self._path.open("r+b", buffering=0) as file:
+            file.write(text)
+            os.fsync(file.fileno())
+
+
+def _end() -> None:
+    # Another process makes the run now: whatever this one still wrote would harm it.
+    print(
+        "Error: this process stood still so long that another took its run; it ends.",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(peers.RESUME_STATUS)
+
+
+def acquire(
+    run_directory: pathlib.Path,
+    over: bytes | None = None,
+    lost: Callable[[], None] = _end,
+) -> Lease:
+    """Returns the lease of a run, to be released at the end.
+
+    Args:
+      run_directory: of the run.
+      over: what an `Observer` saw of a stale lease, which is then taken over if
+        it has not changed since.
+      lost: called from a thread when another process has taken the lease over.
+
+    Raises:
+      TakenError: if another process holds it.
+    """
+    folder = run_directory / NAME
+    folder.mkdir(parents=True, exist_ok=True)
+    while True:
+        seen = _held(run_directory)
+        if seen is not None and seen.text != over:
+            raise TakenError(seen.by)
+        made = _create(
+            folder, _highest(folder) + 1 if seen is None else seen.number + 1
+        )
+        if made is not None:
+            return made.begin(lost)
+        time.sleep(_PAUSE_S)  # until a shared disk shows what the other one made
+
+
+def _create(folder: pathlib.Path, number: int) -> Lease | None:
+    """Returns the lease of that number, None if another process was faster."""
+    path, content = folder / _ENTRY.format(number), _who()
+    try:
+        file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    except FileExistsError:
+        return None
+    try:
+        os.write(file, _as_text({**content, "released": False, "beat": 0}))
+        os.fsync(file)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(file)
+    if _highest(folder) != number:  # others went on and swept this number away
+        path.unlink(missing_ok=True)
+        return None
+    for old in _numbers(folder):
+        if old < number:
+            (folder / _ENTRY.format(old)).unlink(missing_ok=True)
+    return Lease(path, content)
+
+
+def _held(run_directory: pathlib.Path) -> Sighting | None:
+    """Returns the lease that is held; None: it is free, or its process is dead here."""
+    folder = run_directory / NAME
+    while True:
+        if not (number := _highest(folder)):
+            return None
+        try:
+            text = (folder / _ENTRY.format(number)).read_bytes()
+        except FileNotFoundError:  # it went from hand to hand just now
+            continue
+        break
+    try:
+        content = json.loads(text)
+        by = f"{content['host']} pid {content['pid']}"
+        if content["released"] or _is_dead_here(content):
+            return None
+    except (ValueError, KeyError, TypeError):  # being written, or torn by a fault
+        by = "an unknown process"
+    return Sighting(number, text, by)
+
+
+def _highest(folder: pathlib.Path) -> int:
+    """Returns the highest number in a lease's folder, 0 if there is none."""
+    return max(_numbers(folder), default=0)
+
+
+def _numbers(folder: pathlib.Path) -> list[int]:
+    try:
+        return [int(name) for name in os.listdir(folder) if name.isdigit()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _as_text(content: dict[str, Any]) -> bytes:
+    """Returns the content as a line that is equally long for every beat."""
+    return (json.dumps(content).ljust(511) + "\n").encode()
+
+
+def _who() -> dict[str, Any]:
+    """Returns what names this process among all machines."""
+    return {
+        "host": socket.gethostname(),
+        "machine": _machine(),
+        "pid": os.getpid(),
+        "born": _birth(os.getpid()),
+        "id": uuid.uuid4().hex,
+        "time": time.time(),
+    }
+
+
+def _machine() -> str:
+    """Returns what the processes share of which this one can see the numbers.
+
+    Host names are not enough: containers have numbers of their own.
+    """
+    try:
+        boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:  # no Linux
+        return f"{socket.gethostname()} {uuid.getnode()}"
+
+
+def _is_dead_here(content: dict[str, Any]) -> bool:
+    """Tells whether a holder ran on this machine and is no more."""
+    if content["machine"] != _machine():
+        return False
+    if _birth(content["pid"]) != content["born"]:  # gone, or its number is used again
+        return True
+    try:
+        os.kill(content["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # another user's
+        return False
+    return False
+
+
+def _birth(pid: int) -> str | None:
+    """Returns when a process began, in the kernel's ticks; None: dead, or no Linux."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()  # the name before it may hold anything
+    return None if fields[0] in "ZX" else fields[19]

@@ -1,0 +1,195 @@
+"""The loop over calls: advance, log, play curve points, save, stop when asked.
+
+Lines of the log and curve points come after fixed calls, whatever the speed, so a
+run that was interrupted leaves the same lines as one that was not.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from scaling import (
+    accounting,
+    config,
+    evaluate,
+    execution,
+    iteration,
+    ledger,
+    log,
+    loops,
+    peers,
+    saving,
+    sharding,
+)
+
+Report = Callable[[dict[str, Any]], None]
+
+# Calls handed to the device at a time: it is not told more often than this, and
+# learns how many to run as data, so one program serves every number.
+CALLS_AT_ONCE = 256
+_SECONDS_AT_ONCE = 1.0
+_LINES, _CALLS_OF_LINE = 100, 1000  # lines of a run, unless it is longer than that
+# Evaluation episodes are seeded apart from training.
+_EVALUATION_SEED = 1_000_000_007
+
+
+class Run(NamedTuple):
+    """What the loop works with."""
+
+    loop: loops.Loop
+    settings: config.Settings
+    cell: config.Cell
+    account: accounting.Account
+    how: execution.Execution
+    journal: log.Journal
+    saver: saving.Saver
+    meta: dict[str, Any]  # for every checkpoint
+    report: Report = lambda event: None
+    stop: Callable[[], bool] = lambda: False
+
+
+class Now(NamedTuple):
+    """Where the run is."""
+
+    state: iteration.State
+    call: int
+    saved: float  # when the last checkpoint was begun
+    saved_call: int
+    told: int = -1  # the last checkpoint that was reported
+
+
+def train(run: Run, state: iteration.State, call: int) -> iteration.State:
+    """Returns the state after the last call, a checkpoint of it written.
+
+    Args:
+      run: what to work with.
+      state: before `call`.
+      call: the first one to make.
+
+    Raises:
+      DivergedError: if a loss is no number any more.
+      Interrupted: if it was asked to stop; a checkpoint is written then.
+    """
+    points, curve = _points(run), _curve_calls(run)
+    now, number = Now(state, call, time.monotonic(), call), 8
+    while now.call < run.account.calls:
+        before = time.monotonic()
+        stop = min(now.call + number, *(p for p in points if p > now.call))
+        now = _tell_saved(run, _advance(run, now, stop))
+        if now.call in points:
+            now = _log(run, now, now.call in curve)
+        number, save, stopping = _decide(run, now, number, time.monotonic() - before)
+        if save or stopping:
+            now = _save(run, now)
+        if stopping:
+            run.saver.wait()
+            _tell_saved(run, now)
+            raise ledger.Interrupted(
+                f"The run was asked to stop and is saved at call {now.call} of "
+                f"{run.account.calls}; the same command goes on from there."
+            )
+    _save(run, now)
+    return now.state
+
+
+def _advance(run: Run, now: Now, stop: int) -> Now:
+    schedule = padded(run.account.schedule(now.call, stop))
+    state = run.loop.advance(now.state, schedule, stop - now.call, run.account.updates)
+    jax.block_until_ready(state.metrics)
+    peers.group().mark(f"call {stop}")
+    run.report({"event": "progress", **log.progress(run.account, stop)})
+    return now._replace(state=state, call=stop)
+
+
+def _log(run: Run, now: Now, is_curve: bool) -> Now:
+    """Returns the run with its sums written as a line of the log."""
+    state, summary = run.loop.read_log(now.state)
+    line = log.train_line(run.account, now.call, summary, run.journal.seconds())
+    run.journal.write(line)
+    log.check(line)
+    told = {"episode_return": line["episode_return"]}
+    run.report({"event": "progress", **log.progress(run.account, now.call), **told})
+    if is_curve:
+        run.journal.write(_curve_point(run, line, state))
+    return now._replace(state=state)
+
+
+def _decide(run: Run, now: Now, number: int, seconds: float) -> tuple[int, bool, bool]:
+    """Returns calls to make next, whether to save and whether to stop; all agree."""
+    how = run.how
+    due = time.monotonic() - now.saved > how.checkpoint_seconds
+    if how.checkpoint_calls is not None:
+        due = due or now.call - now.saved_call >= how.checkpoint_calls
+    own = np.array([_next_number(number, seconds), due, run.stop()], np.int32)
+    first, largest = sharding.agree(own)
+    return int(first[0]), bool(first[1]), bool(largest[2])
+
+
+def _save(run: Run, now: Now) -> Now:
+    """Returns the run with a checkpoint begun, unless its sums are no numbers."""
+    if not all(np.isfinite(np.asarray(value)) for value in now.state.metrics):
+        return now  # the next line of the log ends the run; what is kept is whole
+    run.saver.save(now.state, now.call, {**run.meta, **run.journal.position()})
+    return now._replace(saved=time.monotonic(), saved_call=now.call)
+
+
+def _tell_saved(run: Run, now: Now) -> Now:
+    """Reports a checkpoint once it is on the disk."""
+    if run.saver.committed <= now.told:
+        return now
+    run.report({"event": "saved", "call": run.saver.committed})
+    return now._replace(told=run.saver.committed)
+
+
+def _next_number(number: int, seconds: float) -> int:
+    """Returns how many calls to hand over so that a report comes about each second."""
+    if seconds < _SECONDS_AT_ONCE / 2:
+        return min(2 * number, CALLS_AT_ONCE)
+    return max(1, number // 2) if seconds > 2 * _SECONDS_AT_ONCE else number
+
+
+def _points(run: Run) -> tuple[int, ...]:
+    """Returns the calls after which the log is read, the last call among them."""
+    calls = run.account.calls
+    every = min(-(-calls // _LINES), _CALLS_OF_LINE)
+    return tuple(sorted({*range(every, calls, every), *_curve_calls(run), calls}))
+
+
+def _curve_calls(run: Run) -> frozenset[int]:
+    """Returns the calls after which a point of the learning curve is played."""
+    points, calls = run.settings.evaluation.curve_points, run.account.calls
+    at = {round(calls * k / (points + 1)) for k in range(1, points + 1)}
+    return frozenset(at - {0, calls})
+
+
+def padded(calls: accounting.Calls) -> accounting.Calls:
+    """Returns the calls with spare ones behind: programs take one number of them."""
+    spare = CALLS_AT_ONCE - len(calls.number)
+    return accounting.Calls(*(np.pad(field, (0, spare)) for field in calls))
+
+
+def _curve_point(
+    run: Run, line: dict[str, Any], state: iteration.State
+) -> dict[str, Any]:
+    """Returns a point of the learning curve; it is never a result."""
+    episodes = run.settings.evaluation.curve_episodes
+    returns = play(run.loop, state, evaluation_seed(run.cell.seed) + 1, episodes)
+    counts = {name: line[name] for name in ("call", "frames", "searched", "updates")}
+    return {"kind": "curve", **counts, **evaluate.summary(returns)}
+
+
+def play(
+    loop: loops.Loop, state: iteration.State, seed: int, episodes: int
+) -> np.ndarray:
+    """Returns the returns of episodes that the first process plays."""
+    params, group = sharding.on_one_device(state.learner.params), peers.group()
+    played = loop.evaluate(params, seed, episodes).tolist() if group.first else None
+    return np.array(group.share(played))
+
+
+def evaluation_seed(seed: int) -> int:
+    """Returns the seed of a run's evaluation episodes."""
+    return (_EVALUATION_SEED + seed) % 2**31
