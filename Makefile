@@ -11,7 +11,7 @@ study: .venv/study
 test: .venv/test
 	$(BIN)/pytest -n auto -m "not slow"
 
-test-slow: .venv/test
+test-slow: .venv/test-slow
 	$(BIN)/pytest -n auto -m slow -rs
 
 lint: .venv/test
@@ -30,4 +30,9 @@ clean:
 
 .venv/test: .venv/study
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+# With the compilers for hardware that is not here.
+.venv/test-slow: .venv/test
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,tpu-compile,gpu-compile]'
 	touch $@

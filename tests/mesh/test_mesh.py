@@ -88,6 +88,7 @@ def named(found):
     return [(f"{devices}.npz", fact) for devices, fact in found.items()]
 
 
+@pytest.mark.slow
 def test_one_and_eight_devices_make_the_same_run(tmp_path):
     found = facts(tmp_path, "Corridor", "f64", "1,8")
     assert found["8"]["row"]["agent_steps"] == 3000
