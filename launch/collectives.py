@@ -1,8 +1,9 @@
 """Where the devices of a compiled program meet: its collectives."""
 
-import functools
+import itertools
 import math
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from launch import hlo
@@ -86,36 +87,68 @@ def _size(type_: str) -> int:
 
 
 def _group(line: str) -> tuple[int, ...] | None:
-    """Returns the first group of devices that meet.
-
-    Written out, `{{0,1},{2,3}}`, or as a reshaped and transposed range:
-    `[2,2]<=[4]`, `[2,2]<=[2,2]T(1,0)`.
-    """
+    """Returns the first group of devices that meet, None if it is not understood."""
     if pairs := re.search(r"source_target_pairs=\{\{(\d+),(\d+)\}", line):
         return (int(pairs[1]), int(pairs[2]))
     if written := re.search(r"replica_groups=\{\{([\d, ]*)\}", line):
         return tuple(int(n) for n in written[1].split(",") if n.strip())
-    ranged = re.search(
+    if ranged := re.search(
         r"replica_groups=\[([\d,]+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?", line
+    ):
+        devices = _Range(ranged[2], ranged[3])
+        return tuple(map(devices.at, range(_integers(ranged[1])[-1])))
+    return _group_of_axes(line)
+
+
+def _group_of_axes(line: str) -> tuple[int, ...] | None:
+    """Returns the first group along some axes of a mesh.
+
+    Written `mesh['a'=2,'b'=4], device_ids=([4,2]T(1,0)) {'a'}`: devices numbered as
+    `[4,2]T(1,0)` fill a mesh of 2 × 4, and meet along `a`.
+    """
+    found = re.search(
+        r"replica_groups=mesh\[([^\]]*)\]"
+        r"(?:, device_ids=\(\[([\d,]+)\](?:T\(([\d,]+)\))?\))? \{([^}]*)\}",
+        line,
     )
-    if not ranged:
+    if not found:
         return None
-    sides = _integers(ranged[2])
-    order = _integers(ranged[3]) if ranged[3] else tuple(range(len(sides)))
-    size = _integers(ranged[1])[-1]
-    return tuple(_transposed(index, sides, order) for index in range(size))
+    axes = dict(re.findall(r"'([^']+)'=(\d+)", found[1]))
+    along = [name.strip("' ") for name in found[4].split(",")]
+    if not set(along) <= set(axes):  # a part of an axis
+        return None
+    sides = [int(side) for side in axes.values()]
+    devices = _Range(found[2] or ",".join(axes.values()), found[3])
+    moved = [
+        range(n if name in along else 1) for name, n in zip(axes, sides, strict=True)
+    ]
+    return tuple(
+        devices.at(_flat(places, sides)) for places in itertools.product(*moved)
+    )
 
 
-def _transposed(index: int, sides: tuple[int, ...], order: tuple[int, ...]) -> int:
-    """Returns the number at `index` of range(∏ sides) reshaped and transposed."""
-    strides = [math.prod(sides[axis + 1 :]) for axis in range(len(sides))]
+class _Range:
+    """The numbers from 0 on, reshaped and transposed: `[4,2]T(1,0)`."""
+
+    def __init__(self, sides: str, order: str | None):
+        self._sides = _integers(sides)
+        self._order = _integers(order) if order else range(len(self._sides))
+
+    def at(self, index: int) -> int:
+        """Returns the number at a place in row-major order."""
+        places = [0] * len(self._sides)
+        for axis in reversed(self._order):
+            index, places[axis] = divmod(index, self._sides[axis])
+        return _flat(places, self._sides)
+
+
+def _flat(places: Sequence[int], sides: Sequence[int]) -> int:
+    """Returns the row-major number of a place in an array with these sides."""
     number = 0
-    for axis in reversed(order):
-        index, place = divmod(index, sides[axis])
-        number += place * strides[axis]
+    for place, side in zip(places, sides, strict=True):
+        number = number * side + place
     return number
 
 
-@functools.cache
 def _integers(text: str) -> tuple[int, ...]:
     return tuple(int(number) for number in text.split(","))

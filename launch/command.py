@@ -6,25 +6,60 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from types import FrameType
 from typing import Annotated, Any, NoReturn, TypeVar, cast
 
 import tyro
 
-from launch import errors
-from scaling import config, hardware, presets
+from launch import attempt, errors, interruption
+from scaling import config, execution, hardware, presets
 
 USAGE_ERROR = 2
 DEFAULT_PRESET = "paper"
-INTERRUPTED = 130  # what shells give for Ctrl-C
 BROKEN_PIPE = 141  # and for a reader that has gone
 
 PresetName = Annotated[
     str, tyro.conf.arg(metavar="{" + ",".join(presets.PRESETS) + "}")
 ]
 FlatSettings = Annotated[config.Settings, tyro.conf.arg(name="")]
+FlatCheckpoints = Annotated[execution.Checkpoints, tyro.conf.arg(name="")]
 FlatProcesses = Annotated[hardware.Processes, tyro.conf.arg(name="")]
 T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Attempts:
+    """How often a run is tried, and how it is stopped."""
+
+    max_attempts: int = 5
+    """Attempts in a row that may fail without getting further than a checkpoint
+    before; then the run gets a failed row."""
+    retry_failed: bool = False
+    """Run what has a failed row again."""
+    grace: float = 60.0
+    """Seconds that a run has to save when the command is interrupted."""
+
+
+FlatAttempts = Annotated[Attempts, tyro.conf.arg(name="")]
+EVERY_ATTEMPT = Attempts()
+
+
+def rules_of(flags: Attempts) -> attempt.Rules:
+    """Returns when a run is worth another attempt.
+
+    Raises:
+      ValueError: if a number is out of range.
+    """
+    if flags.max_attempts < 1:
+        raise ValueError(
+            f"--max-attempts is the number of attempts in a row that may fail; got "
+            f"{flags.max_attempts}, use at least 1."
+        )
+    if not 0 <= flags.grace < float("inf"):
+        raise ValueError(
+            f"--grace is a number of seconds; got {flags.grace}, use 0 or more."
+        )
+    failed_rows = "retry" if flags.retry_failed else "keep"
+    return attempt.Rules(max_attempts=flags.max_attempts, failed_rows=failed_rows)
 
 
 def parse(kind: type[T], argv: Sequence[str], description: str) -> T:
@@ -62,13 +97,14 @@ def run(command: Callable[[Sequence[str]], int], how_to_go_on: str) -> NoReturn:
     """Runs a command with the flags of this process and exits with its status.
 
     A ValueError that is a sentence is the user's to mend: it goes to standard
-    error, with status 2. Anything else that is raised keeps its traceback.
+    error, with status 2. Anything else that is raised keeps its traceback. After
+    Ctrl-C the status is 130, after SIGTERM 75, which asks to be started again.
 
     Args:
       command: takes the flags, returns the exit status.
-      how_to_go_on: one sentence for a user who pressed Ctrl-C.
+      how_to_go_on: for a user who pressed Ctrl-C.
     """
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    signal.signal(signal.SIGTERM, interruption.on_sigterm)
     try:
         status = command(sys.argv[1:])
     except ValueError as error:
@@ -76,14 +112,10 @@ def run(command: Callable[[Sequence[str]], int], how_to_go_on: str) -> NoReturn:
             raise
         print(f"Error: {error}", file=sys.stderr)
         status = USAGE_ERROR
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print(f"\nInterrupted. {how_to_go_on}", file=sys.stderr)
-        status = INTERRUPTED
+        status = interruption.status_of(interrupt)
     except BrokenPipeError:  # the reader of our output, say `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = BROKEN_PIPE
     sys.exit(status)
-
-
-def _as_interrupt(signum: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt

@@ -9,7 +9,13 @@ import rich.table
 from launch import collectives, compile_report, roofline, sizing
 from scaling.envs import registry
 
-_WHEN = {"learn": "in each update", "_advance": "in each call"}
+# Of functions that make loops, and of programs.
+_WHEN = {
+    "learn": "in each update",
+    "_advance": "in each call",
+    "advance": "once for some calls",
+    "read_log": "for each line of the log",
+}
 
 
 def print_plan(
@@ -81,6 +87,8 @@ def meeting_lines(report: compile_report.Report) -> list[str]:
         ]
     lines = lines or ["none"]
     inside = report.inside_search
+    if refused := [found.name for found in report.programs if found.refusal]:
+        return [*lines, f"Not known of what was refused: {', '.join(refused)}."]
     if not any(found.searches for found in report.programs):
         return [*lines, "No search loop was found in the compiled text."]
     if inside:
@@ -104,9 +112,7 @@ def _when(meeting: collectives.Collective, program: str) -> str:
     if meeting.loops:
         inner = meeting.loops[0].function
         return _WHEN.get(inner, f"in the loop of {inner or meeting.loops[0].name}")
-    return {"advance": "once for up to 256 calls", "learn": "in each update"}.get(
-        program, "in each call"
-    )
+    return _WHEN.get(program, "in each call")
 
 
 def memory_rows(found: Sequence[compile_report.Found]) -> list[tuple[str, ...]]:
@@ -114,7 +120,7 @@ def memory_rows(found: Sequence[compile_report.Found]) -> list[tuple[str, ...]]:
     return [
         (each.name, *(f"{number / 1e6:,.1f}" for number in each.memory.values()))
         if each.memory
-        else (each.name, f"refused: {each.refusal}")
+        else (each.name, "refused")
         for each in found
     ]
 

@@ -8,10 +8,16 @@ import rich.box
 import rich.console
 import rich.table
 
+from launch import attempt
 from launch.study import Planned
 from scaling import peers
 
-STATES = {"new": "to run", "failed": "failed, runs again", "finished": "finished"}
+STATES = {
+    "new": "to run",
+    "begun": "begun",
+    "failed": "failed",
+    "finished": "finished",
+}
 PLAIN_WIDTH = 120  # columns, where the output is not a terminal
 
 
@@ -28,7 +34,10 @@ def console(group: peers.Alone | None = None) -> rich.console.Console:
 
 
 def print_plan(
-    out: rich.console.Console, planned: Sequence[Planned], typical_steps: int | None
+    out: rich.console.Console,
+    planned: Sequence[Planned],
+    typical_steps: int | None,
+    rules: attempt.Rules,
 ) -> None:
     """Prints the table of cells, what is to be done and what to beware of.
 
@@ -36,6 +45,7 @@ def print_plan(
       out: where to.
       planned: all runs of the study that was asked for.
       typical_steps: agent steps of a typical episode, if known.
+      rules: when a run is worth another attempt.
     """
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
     for name in ("frames", "fraction", "lanes", "searched states", "updates"):
@@ -45,7 +55,7 @@ def print_plan(
     for cells in _by_cell(planned):
         table.add_row(*_row(cells))
     out.print(table)
-    out.print(_summary(planned))
+    out.print(_summary(planned, rules))
     for warning in warnings(planned, typical_steps):
         out.print(f"Warning: {warning}", style="yellow", soft_wrap=True)
 
@@ -126,11 +136,19 @@ def _counts(runs: Sequence[Planned]) -> str:
     return ", ".join(f"{counts[s]} {STATES[s]}" for s in STATES if counts[s])
 
 
-def _summary(planned: Sequence[Planned]) -> str:
+def _summary(planned: Sequence[Planned], rules: attempt.Rules) -> str:
     counts = Counter(each.state for each in planned)
-    parts = [f"{counts['new'] + counts['failed']} to run"]
-    if counts["failed"]:
-        parts.append(f"{counts['failed']} of them failed before and run again")
+    retried = counts["failed"] if rules.failed_rows == "retry" else 0
+    parts = [f"{counts['new'] + counts['begun'] + retried} to run"]
+    if counts["begun"]:
+        parts.append(f"{counts['begun']} of them begun before and gone on with")
+    if retried:
+        parts.append(f"{retried} of them failed before and run again")
+    elif counts["failed"]:
+        parts.append(
+            f"{counts['failed']} failed before and left alone (--retry-failed runs "
+            "failed ones again)"
+        )
     if counts["finished"]:
         parts.append(f"{counts['finished']} finished already and skipped")
     searched = sum(each.account.searched for each in planned)

@@ -5,7 +5,7 @@ Both are an executor's `Report`, to be used in a `with` block.
 
 import datetime
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, Self
 
 import rich.console
@@ -19,8 +19,9 @@ LINES_EVERY_S = 30.0  # between lines on how far all is, where there is no termi
 class Tally:
     """How far a set of tasks is, counted from their events.
 
-    Rates are taken from the first report of searched states on: what was compiled
-    before says nothing about how fast the rest will be.
+    Rates are taken from what is gained between reports: what was compiled before the
+    first, or made before a run went on from a checkpoint, says nothing about how fast
+    the rest will be.
     """
 
     def __init__(self, tasks: Sequence[Task]):
@@ -28,22 +29,33 @@ class Tally:
         self._total = max(1, sum(task.work for task in tasks))
         self._shares: dict[str, float] = {}  # of each run's work that is done
         self._work = {task.run_id: task.work for task in tasks}
-        self._searched: dict[str, int] = {}
-        self._first: tuple[float, float, int] | None = None  # time, share, searched
+        self._searched: dict[str, int] = {}  # in the attempt that is at work
+        self._since: float | None = None  # the first report
+        self._gained_searched, self._gained_share = 0, 0.0
 
     def count(self, event: Event) -> None:
         """Takes an event into account."""
         run_id = event.task.run_id
         if event.kind == "progress" and "searched" in event.detail:
-            searched = event.detail["searched"]
-            self._searched[run_id] = searched
-            self._shares[run_id] = searched / max(1, event.detail["searched_total"])
-            if self._first is None:
-                self._first = time.monotonic(), self.share, searched
+            self._advance(event)
         elif event.kind in ("finished", "failed"):
             self._shares[run_id] = 1.0
             self.finished += event.kind == "finished"
             self.failed += event.kind == "failed"
+        elif event.kind == "started":
+            self._searched.pop(run_id, None)
+
+    def _advance(self, event: Event) -> None:
+        """Takes a report of searched states into account."""
+        run_id, searched = event.task.run_id, event.detail["searched"]
+        total = max(1, event.detail["searched_total"])
+        gained = searched - self._searched.get(run_id, searched)
+        self._searched[run_id] = searched
+        self._shares[run_id] = searched / total
+        self._gained_searched += gained
+        self._gained_share += gained / total * self._work[run_id] / self._total
+        if self._since is None:
+            self._since = time.monotonic()
 
     @property
     def share(self) -> float:
@@ -56,12 +68,11 @@ class Tally:
         parts = [f"{self.finished + self.failed} of {self.runs} runs"]
         if self.failed:
             parts.append(f"{self.failed} failed")
-        if self._first is not None and self.share > self._first[1]:
-            since, share, searched = self._first
-            elapsed = max(1e-9, time.monotonic() - since)
-            rate = (sum(self._searched.values()) - searched) / elapsed
+        if self._since is not None and self._gained_share > 0:
+            elapsed = max(1e-9, time.monotonic() - self._since)
+            rate = self._gained_searched / elapsed
             parts.append(f"{rate:,.0f} searched states/s")
-            left = elapsed * (1 - self.share) / (self.share - share)
+            left = elapsed * (1 - self.share) / self._gained_share
             end = datetime.datetime.now() + datetime.timedelta(seconds=left)
             parts.append(f"end expected in {duration(left)}, at {end:%H:%M}")
         return ", ".join(parts)
@@ -99,8 +110,8 @@ class Lines:
     def __call__(self, event: Event) -> None:
         """Prints what the event means, if it is worth a line."""
         self._tally.count(event)
-        if event.kind != "progress":
-            self._print(f"{event.task.run_id}: {_ending(event)}")
+        if (text := _line(event)) is not None:
+            self._print(text)
         elif time.monotonic() - self._last > LINES_EVERY_S:
             self._print(self._tally.summary())
 
@@ -139,15 +150,17 @@ class Live:
         """Moves the bars; prints a line when a run has ended."""
         self._tally.count(event)
         bar = self._places[event.worker]
+        text = _line(event)
         if event.kind == "started":
             self._bars.reset(bar, description=event.task.run_id, visible=True)
             self._bars.update(bar, note="starting")
+            text = None
         elif event.kind == "progress":
             self._bars.update(bar, **_bar(event.detail))
         else:
             self._bars.update(bar, visible=False)
-            line = f"{event.task.run_id}: {_ending(event)}"
-            self._out.print(line, soft_wrap=True, markup=False)
+        if text is not None:
+            self._out.print(text, soft_wrap=True, markup=False)
         share, note = self._tally.share, self._tally.summary()
         self._bars.update(self._all, completed=share, note=note)
 
@@ -177,16 +190,44 @@ def _bar(detail: dict[str, Any]) -> dict[str, Any]:
     return {"completed": share, "note": f"{detail['searched']:,} searched{updates}"}
 
 
-def _ending(event: Event) -> str:
-    """Returns how a run began or ended, in a few words."""
-    if event.kind == "started":
-        return "started"
-    if event.kind == "failed":
-        return f"FAILED: {event.detail['note']}"
-    row = event.detail["row"]
+def _line(event: Event) -> str | None:
+    """Returns the line that an event is worth, None if it is worth none."""
+    if event.kind == "progress":
+        if event.detail["event"] != "resumed":
+            return None
+        text = _resumed(event.detail)
+    else:
+        text = _NEWS[event.kind](event.detail)
+    return f"{event.task.run_id}: {text}"
+
+
+def _resumed(detail: dict[str, Any]) -> str:
+    """Returns where a run goes on, and which checkpoints were of no use."""
+    skipped = detail.get("skipped", ())
+    return " ".join([f"goes on from call {detail['call']:,}.", *skipped])
+
+
+def _again(detail: dict[str, Any]) -> str:
+    which = f"attempt {detail['number']} " if "number" in detail else "its start "
+    return f"{which}failed and is made again: {detail['note']}"
+
+
+def _finished(detail: dict[str, Any]) -> str:
+    """Returns a score and its cost, as far as they are known."""
+    row = detail["row"]
     text = f"score {row['score']:,.1f}" if row.get("score") is not None else "finished"
     if row.get("score_sd") is not None:
         text += f" (sd {row['score_sd']:,.1f})"
     if row.get("wall_clock_s") is not None:
         text += f" in {duration(row['wall_clock_s'])}"
     return text
+
+
+_NEWS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "started": lambda detail: "started",
+    "finished": _finished,
+    "failed": lambda detail: f"FAILED: {detail['note']}",
+    "again": _again,
+    "interrupted": lambda detail: f"interrupted: {detail['note']}",
+    "taken": lambda detail: f"taken by {detail['by']}; waiting for it",
+}

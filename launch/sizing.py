@@ -29,7 +29,12 @@ def mesh_for(target: targets.Target, mesh: hardware.Mesh) -> hardware.Mesh:
     Raises:
       ValueError: if the ways asked for are not as many as there are chips.
     """
-    data = mesh.data or max(1, target.chips // mesh.model)
+    if mesh.model < 1:
+        raise ValueError(
+            f"--mesh.model is the number of devices on that axis; got {mesh.model}, "
+            "use at least 1."
+        )
+    data = target.chips // mesh.model if mesh.data is None else mesh.data
     if data * mesh.model != target.chips:
         raise ValueError(
             f"--mesh.data {data} times --mesh.model {mesh.model} is "

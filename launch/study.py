@@ -8,14 +8,16 @@ DIR/results.csv             the rows of all runs
 import dataclasses
 import json
 import pathlib
+import tempfile
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
+from launch import attempt
 from launch.executors.task import Task
-from scaling import accounting, config, execution, results
+from scaling import accounting, config, execution, ledger, results
 from scaling.envs import registry
 
-State = Literal["new", "finished", "failed"]
+State = Literal["new", "begun", "finished", "failed"]
 
 
 class Planned(NamedTuple):
@@ -70,10 +72,25 @@ def tasks(
     ]
 
 
-def left(tasks: Sequence[Task], planned: Sequence[Planned]) -> list[Task]:
+def left(
+    tasks: Sequence[Task], planned: Sequence[Planned], rules: attempt.Rules
+) -> list[Task]:
     """Returns what is left to run of the tasks of a plan."""
-    pairs = zip(tasks, planned, strict=True)
-    return [task for task, each in pairs if each.state != "finished"]
+    done = {"finished"} if rules.failed_rows == "retry" else {"finished", "failed"}
+    return [
+        task
+        for task, each in zip(tasks, planned, strict=True)
+        if each.state not in done
+    ]
+
+
+def left_failed(
+    tasks: Sequence[Task], planned: Sequence[Planned], rules: attempt.Rules
+) -> list[Task]:
+    """Returns the tasks that have failed and are left alone."""
+    states = {each.run_id: each.state for each in planned}
+    kept = set(states) - {task.run_id for task in left(tasks, planned, rules)}
+    return [t for t in tasks if t.run_id in kept and states[t.run_id] == "failed"]
 
 
 def check(directory: pathlib.Path, settings: config.Settings) -> None:
@@ -86,20 +103,31 @@ def check(directory: pathlib.Path, settings: config.Settings) -> None:
         raise ValueError(f"{directory} is a file; choose another directory with --out.")
     path = directory / "study.json"
     try:
-        there = json.loads(path.read_text())["settings"]
+        old = _flat(json.loads(path.read_text())["settings"])
     except FileNotFoundError:
         return
-    except (ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise ValueError(
+            f"{path} cannot be read ({error.strerror}); choose another directory with "
+            "--out."
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is damaged ({error!r}); choose another directory with --out, or "
             "delete the file if you know that the settings are the same."
         ) from error
-    old, new = _flat(there), _flat(config.as_dict(settings))
-    different = [name for name in {**new, **old} if old.get(name) != new.get(name)]
+    new = _flat(config.as_dict(settings))
+    if other := sorted(set(old) ^ set(new)):
+        raise ValueError(
+            f"{directory} was made by another version of this program, with other "
+            f"settings ({', '.join(other)}); choose another directory with --out. Its "
+            "table can be read as before: python analysis/fit_scaling.py --results "
+            f"{directory}."
+        )
+    different = [name for name in new if old[name] != new[name]]
     if different:
         changes = "; ".join(
-            f"--{name.replace('_', '-')} is {old.get(name)!r} there, "
-            f"{new.get(name)!r} here"
+            f"--{name.replace('_', '-')} is {old[name]!r} there, {new[name]!r} here"
             for name in different
         )
         raise ValueError(
@@ -124,24 +152,19 @@ def claim(directory: pathlib.Path, settings: config.Settings) -> None:
         if not path.exists():
             results.write_atomically(path, json.dumps(values, indent=1) + "\n")
         (directory / "runs").mkdir(exist_ok=True)
+        for folder in (directory, directory / "runs"):  # it may be another's
+            tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise ValueError(
             f"{directory} cannot be written ({error.strerror}); choose another "
-            "directory with --out."
+            "directory with --out, or free some space."
         ) from error
 
 
-def record_failure(task: Task, status: str, note: str) -> None:
-    """Writes the row of a run that failed: how (`status`) and why, in one line."""
-    known = results.identity(task.settings, task.cell, task.how.design)
-    attempts = results.attempts_before(task.directory) + 1
-    results.write_row(task.directory, results.failed_row(known, status, note, attempts))
-
-
 def _state(run_directory: pathlib.Path) -> State:
-    row = results.read_row(run_directory)
+    row, made = results.read_row(run_directory), ledger.attempts(run_directory)
     if row is None:
-        return "new"
+        return "begun" if made else "new"
     return "finished" if row.get("status") == "ok" else "failed"
 
 

@@ -5,21 +5,31 @@ import pathlib
 from collections.abc import Sequence
 from typing import Literal, TypeVar
 
-import rich.console
-
-from launch import checks, command, display, grid, progress, study
+from launch import (
+    checks,
+    command,
+    display,
+    grid,
+    interruption,
+    keeper,
+    progress,
+    study,
+)
 from launch.executors import local, together
-from launch.executors.task import Event, Task
-from scaling import config, execution, hardware, peers, presets, results
+from launch.executors.task import Task
+from scaling import config, execution, hardware, peers, presets
 from scaling.envs import registry
 
 DESCRIPTION = """Runs a study: every budget, fraction and seed of a grid.
 
 Numbers are listed as A,B,C or as LO..HI[:N], N geometric points (default 8). Runs
-that are finished are skipped, so the same command goes on where it stopped, and new
-budgets, fractions or seeds extend the study in the same directory."""
+that are finished are skipped and others go on from their last checkpoint, so the same
+command goes on where it stopped, also beside itself on other machines that share the
+directory; new budgets, fractions or seeds extend the study. The exit status is 75
+after SIGTERM: start it again."""
 T = TypeVar("T")
-GO_ON = "Finished runs are kept; the same command goes on with the others."
+GO_ON = """Finished runs are kept, and what was at work is saved as far as it came;
+the same command goes on from there.""".replace("\n", " ")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,6 +63,8 @@ class Sweep:
     of several devices, and in each of several processes)."""
     mesh: hardware.Mesh = hardware.ALL_DEVICES
     processes: command.FlatProcesses = hardware.ONE_PROCESS
+    attempts: command.FlatAttempts = command.EVERY_ATTEMPT
+    checkpoints: command.FlatCheckpoints = execution.BY_TIME
     dry_run: bool = False
     """Print the plan and stop."""
     settings: command.FlatSettings
@@ -87,55 +99,52 @@ def sweep(argv: Sequence[str]) -> int:
       ValueError: if something asked for is impossible; nothing is written then.
     """
     flags = command.parse(Sweep, argv, DESCRIPTION)
-    settings, out = flags.settings, flags.out
+    settings, out, rules = flags.settings, flags.out, command.rules_of(flags.attempts)
     checks.check_settings(settings)
     hardware.check(flags.mesh, flags.processes)
     checks.check_mesh(settings, flags.mesh)
-    planned = study.plan(settings, cells_of(flags), out)
-    how = execution.Execution(design=flags.design, mesh=flags.mesh)
-    every = study.tasks(settings, planned, out, how)
-    tasks = study.left(every, planned)
-    parallel = _parallel(flags, len(tasks))
     study.check(out, settings)
+    planned = study.plan(settings, cells_of(flags), out)
+    how = execution.execution(
+        flags.design,
+        flags.mesh,
+        flags.checkpoints,
+        presets.preset(flags.preset).checkpoint_seconds,
+    )
+    every = study.tasks(settings, planned, out, how)
+    tasks = study.left(every, planned, rules)
+    parallel = _parallel(flags, len(tasks))
     group = peers.Alone() if flags.dry_run else together.join(flags.processes, every)
     console = display.console(group)
-    display.print_plan(console, planned, registry.typical_episode_steps(settings.env))
+    typical = registry.typical_episode_steps(settings.env)
+    display.print_plan(console, planned, typical, rules)
     checks.check_installed()
     if flags.dry_run:
         return 0
     if group.first:
         study.claim(out, settings)
-    with progress.display_for(console, tasks, parallel) as show:
-        keeper = Keeper(out, show)
-        if hardware.several(flags.processes):
-            together.execute(tasks, every, keeper, group)
-        else:
-            local.execute(tasks, keeper, parallel=parallel)
+    with keeper.disk(out), progress.display_for(console, tasks, parallel) as show:
+        keep = keeper.Keeper(out, show, study.left_failed(every, planned, rules))
+        left = _execute(flags, tasks, every, keep, group)
     group.leave()
-    if group.first:
-        results.write_table(out)
-    return _close(console, out, keeper.failed)
+    return keeper.close(console, out, keep.failed, left) if group.first else 0
 
 
-class Keeper:
-    """An executor's report that keeps rows and table up to date, and shows events."""
-
-    def __init__(self, directory: pathlib.Path, show: progress.Display):
-        self._directory, self._show = directory, show
-        self.failed: list[Task] = []
-
-    def __call__(self, event: Event) -> None:
-        """Writes what the event means for the table, then shows it."""
-        row = results.read_row(event.task.directory) if event.kind == "failed" else None
-        if row is not None and row.get("status") == "ok":  # it died after its work
-            event = event._replace(kind="finished", detail={"row": row})
-        if event.kind == "failed":
-            self.failed.append(event.task)
-            status, note = event.detail["status"], event.detail["note"]
-            study.record_failure(event.task, status, note)
-        if event.kind in ("finished", "failed"):
-            results.write_table(self._directory)
-        self._show(event)
+def _execute(
+    flags: Sweep,
+    tasks: Sequence[Task],
+    every: Sequence[Task],
+    keep: keeper.Keeper,
+    group: peers.Alone,
+) -> Sequence[Task]:
+    """Makes the runs; returns those that are left for a later call."""
+    rules, grace = command.rules_of(flags.attempts), flags.attempts.grace
+    if not hardware.several(flags.processes):
+        parallel = _parallel(flags, len(tasks))
+        return local.execute(tasks, keep, parallel=parallel, rules=rules, grace_s=grace)
+    with interruption.deferred(grace) as stop:
+        together.execute(tasks, every, keep, group, rules=rules, stop=stop)
+    return []
 
 
 def _given(flag: T | None, default: T) -> T:
@@ -176,21 +185,6 @@ def _parallel(flags: Sweep, tasks: int) -> int:
             "at least 1."
         )
     return max(1, min(flags.parallel, tasks))
-
-
-def _close(
-    out: rich.console.Console, directory: pathlib.Path, failed: list[Task]
-) -> int:
-    """Prints where the table is and what to do next; returns the exit status."""
-    out.print(f"Table: {directory / 'results.csv'}", soft_wrap=True, markup=False)
-    for task in failed:
-        log = task.directory / "log.txt"
-        out.print(f"Failed: {task.run_id}, see {log}", soft_wrap=True, markup=False)
-    where = "" if str(directory) == "results" else f" --results {directory}"
-    out.print(
-        f"Next: python analysis/fit_scaling.py{where}", soft_wrap=True, markup=False
-    )
-    return 1 if failed else 0
 
 
 if __name__ == "__main__":

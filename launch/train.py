@@ -2,17 +2,27 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from launch import checks, command, display, errors, grid, progress, study, worker
+from launch import (
+    checks,
+    command,
+    display,
+    grid,
+    interruption,
+    keeper,
+    progress,
+    study,
+)
 from launch.executors import together
-from launch.executors.task import Event, Task
-from scaling import config, execution, hardware, results
+from scaling import config, execution, hardware, presets
 from scaling.envs import registry
 
 DESCRIPTION = """Makes one run: trains, evaluates, writes DIR/runs/RUN_ID/result.json
-and DIR/results.csv."""
-GO_ON = "Nothing of this run is kept; the same command runs it again."
+and DIR/results.csv. A run that was interrupted goes on from its last checkpoint. The
+exit status is 75 after SIGTERM: start it again."""
+GO_ON = """The run is saved as far as it came; the same command goes on from
+there.""".replace("\n", " ")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,6 +41,8 @@ class Train:
     """Directory of the study that the run belongs to."""
     mesh: hardware.Mesh = hardware.ALL_DEVICES
     processes: command.FlatProcesses = hardware.ONE_PROCESS
+    attempts: command.FlatAttempts = command.EVERY_ATTEMPT
+    checkpoints: command.FlatCheckpoints = execution.BY_TIME
     settings: command.FlatSettings
 
 
@@ -55,57 +67,33 @@ def train(argv: Sequence[str]) -> int:
       ValueError: if something asked for is impossible; nothing is written then.
     """
     flags = command.parse(Train, argv, DESCRIPTION)
-    settings, out = flags.settings, flags.out
+    settings, out, rules = flags.settings, flags.out, command.rules_of(flags.attempts)
     checks.check_settings(settings)
     hardware.check(flags.mesh, flags.processes)
     checks.check_mesh(settings, flags.mesh)
-    planned = study.plan(settings, [cell_of(flags)], out)
-    how = execution.Execution(mesh=flags.mesh)
-    (task,) = study.tasks(settings, planned, out, how)
     study.check(out, settings)
-    group = together.join(flags.processes, [task])
+    planned = study.plan(settings, [cell_of(flags)], out)
+    how = execution.execution(
+        "factorial",
+        flags.mesh,
+        flags.checkpoints,
+        presets.preset(flags.preset).checkpoint_seconds,
+    )
+    every = study.tasks(settings, planned, out, how)
+    group = together.join(flags.processes, every)
     console = display.console(group)
-    display.print_plan(console, planned, registry.typical_episode_steps(settings.env))
+    typical = registry.typical_episode_steps(settings.env)
+    display.print_plan(console, planned, typical, rules)
     checks.check_installed()
     if group.first:
         study.claim(out, settings)
-    if group.share(planned[0].state != "finished"):
-        with progress.display_for(console, [task], parallel=1) as show:
-            make(task, show)
+    tasks = study.left(every, planned, rules)
+    with keeper.disk(out), progress.display_for(console, every, parallel=1) as show:
+        keep = keeper.Keeper(out, show, study.left_failed(every, planned, rules))
+        with interruption.deferred(flags.attempts.grace) as stop:
+            together.execute(tasks, every, keep, group, rules=rules, stop=stop)
     group.leave()
-    if group.first:
-        table = results.write_table(out)
-        console.print(f"Table: {table}", soft_wrap=True, markup=False)
-    return 0
-
-
-def make(
-    task: Task,
-    show: progress.Display,
-    start: Callable[[], worker.Runner] | None = None,
-) -> None:
-    """Makes a run in this process; its failure leaves a row and is raised on.
-
-    Args:
-      task: the run to make.
-      show: told what happens.
-      start: returns what makes a run; None: `scaling.run.run`.
-    """
-    try:
-        show(Event("started", 0, task, {}))
-        row = (start or worker.start_real_runs)()(
-            task.settings,
-            task.cell,
-            task.directory,
-            how=task.how,
-            report=lambda detail: show(Event("progress", 0, task, detail)),
-        )
-    except Exception as error:
-        status, note = errors.row_status(error), errors.one_line(error)
-        study.record_failure(task, status, note)
-        results.write_table(task.directory.parent.parent)
-        raise
-    show(Event("finished", 0, task, {"row": row}))
+    return keeper.close(console, out, keep.failed, []) if group.first else 0
 
 
 if __name__ == "__main__":

@@ -10,6 +10,18 @@ from scaling import hardware
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Checkpoints:
+    """When a run saves all it needs to go on."""
+
+    checkpoint_seconds: float | None = None
+    """Seconds between checkpoints (default: the preset's, 300 or, in demo, 10)."""
+    checkpoint_calls: int | None = None
+    """Also after this many search batches (default: by time alone)."""
+    keep_checkpoints: int = 2
+    """The newest ones that are kept while the run lasts."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Execution:
     """Everything about a run that is neither its settings nor its cell."""
 
@@ -29,6 +41,33 @@ class Execution:
 
 
 DEFAULT = Execution()
+BY_TIME = Checkpoints()
+
+
+def execution(
+    design: str, mesh: hardware.Mesh, saves: Checkpoints, preset_seconds: float
+) -> Execution:
+    """Returns the execution that flags ask for.
+
+    Raises:
+      ValueError: naming the flag that is out of range.
+    """
+    seconds = saves.checkpoint_seconds
+    limits = {
+        "checkpoint-seconds": seconds,
+        "checkpoint-calls": saves.checkpoint_calls,
+        "keep-checkpoints": saves.keep_checkpoints,
+    }
+    for name, value in limits.items():
+        if value is not None and not value > 0:
+            raise ValueError(f"--{name} is {value}; it must be above 0.")
+    return Execution(
+        design=design,
+        mesh=mesh,
+        checkpoint_seconds=preset_seconds if seconds is None else seconds,
+        checkpoint_calls=saves.checkpoint_calls,
+        keep_checkpoints=saves.keep_checkpoints,
+    )
 
 
 def as_dict(execution: Execution) -> dict[str, Any]:

@@ -13,6 +13,7 @@ class Preset:
     budgets: str
     fractions: str
     seeds: int = 3
+    checkpoint_seconds: float = 300.0
 
 
 PAPER = Preset(settings=config.Settings(), budgets="1e5..2e8", fractions="0,0.5,0.95")
@@ -53,6 +54,7 @@ DEMO = Preset(
     ),
     budgets="2e3..2e4:5",
     fractions="0,0.5,0.95",
+    checkpoint_seconds=10.0,
 )
 
 ATARI_SMALL = Preset(

@@ -208,7 +208,7 @@ class Saver:
             leaves = [leaf.value for leaf in kinds[ring]]
             cut = rings.chunks_of(leaves[0].shape[2])
             now = sharding.to_local(cursor).reshape(-1).astype(np.int64)
-            before: np.ndarray = self._cursors.get(ring, np.zeros_like(now))
+            before = self._cursors[ring] if ring in self._cursors else 0 * now
             table = list(self._tables.get(ring, [-1] * cut.number))
             changed = rings.dirty(cut, before - back, now + ahead)
             for chunk in np.flatnonzero(sharding.agree(changed)[1]).tolist():

@@ -1,6 +1,7 @@
 """Rows and the table: every run once, never a torn file."""
 
 import csv
+import json
 import multiprocessing
 import os
 import stat
@@ -45,7 +46,7 @@ def test_a_row_is_read_as_written(tmp_path):
 
 def test_there_is_no_row_before_the_run(tmp_path):
     assert results.read_row(tmp_path) is None
-    assert results.attempts_before(tmp_path) == 0
+    assert not results.remove_row(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\xff"])
@@ -53,6 +54,27 @@ def test_a_damaged_row_is_refused_with_what_to_do(tmp_path, text):
     (tmp_path / "result.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(ValueError, match="delete it to run the cell again"):
         results.read_row(tmp_path)
+
+
+def test_a_row_of_another_version_is_refused_with_what_to_do(tmp_path):
+    row = write_run(tmp_path, 0, status="ok")
+    path = tmp_path / "runs" / row["run_id"] / "result.json"
+    path.write_text(json.dumps({"run_id": row["run_id"], "status": "ok"}))
+    assert results.read_row(path.parent) is not None  # an older one has less
+    path.write_text(json.dumps({**row, "elo": 1, "rank": 2}))
+    with pytest.raises(ValueError, match=r"columns elo, rank are unknown") as caught:
+        results.read_row(path.parent)
+    assert str(caught.value).endswith("delete the file to run the cell again.")
+
+
+def test_a_damaged_row_costs_no_other_row_its_place(tmp_path):
+    rows = [write_run(tmp_path, seed, status="ok") for seed in range(3)]
+    torn = tmp_path / "runs" / rows[1]["run_id"] / "result.json"
+    torn.write_text("{")
+    with pytest.raises(ValueError, match="is not valid JSON") as caught:
+        results.write_table(tmp_path)
+    assert str(torn) in str(caught.value)
+    assert [row["seed"] for row in read_table(tmp_path)] == ["0", "2"]
 
 
 def test_unregistered_columns_are_refused(tmp_path):
@@ -88,9 +110,14 @@ def test_a_failed_row_says_why(tmp_path):
     known = results.identity(
         SETTINGS, config.Cell(frames=1, fraction=0.0, seed=0), "factorial"
     )
-    row = results.failed_row(known, "failed", "out of memory", attempts=2)
+    row = results.failed_row(known, "failed", "out of memory", attempts=2, resumes=1)
     results.write_row(tmp_path, row)
-    assert results.attempts_before(tmp_path) == 2
+    again = results.read_row(tmp_path)
+    assert again is not None
+    assert (again["status"], again["note"]) == ("failed", "out of memory")
+    assert (again["attempts"], again["resumes"], again["score"]) == (2, 1, None)
+    assert results.remove_row(tmp_path)
+    assert results.read_row(tmp_path) is None
 
 
 def test_files_are_replaced_whole_and_readable_by_others(tmp_path):

@@ -7,20 +7,28 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from launch import worker
-from launch.executors.task import Task
+from scaling import ledger, peers
 
-GRACE_S = 10.0  # for a worker to end by itself before it is killed
+_GRACE_S = 10.0  # for a worker without work to end by itself
+
+
+class Death(NamedTuple):
+    """How a process ended that should not have."""
+
+    reason: ledger.Reason  # interrupted: it can go on; gone: it cannot say
+    note: str  # in one line
 
 
 class WorkerProcess:
     """A process that runs `launch/worker.py`, pinned to its cores."""
 
     def __init__(self, cores: list[int], start: str):
+        self.ready = False  # whether it ever was
+        self._log_bytes = 0  # of earlier attempts
         # Errors go here until a run's own log takes over; closed by `close`.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         command = [sys.executable, "-P", "-m", "launch.worker", "--start", start]
@@ -37,46 +45,53 @@ class WorkerProcess:
         assert self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
 
-    def make(self, task: Task) -> Iterable[dict[str, Any]]:
-        """Hands over a task and yields what the worker says until it is silent."""
-        (task.directory / "log.txt").unlink(missing_ok=True)  # of an earlier attempt
+    def make(self, order: worker.Order) -> Iterable[dict[str, Any]]:
+        """Hands over an order and yields what the worker says until it is silent."""
+        self._log_bytes = len(_read(order.task.directory / "log.txt"))
         try:
-            self._input.write(worker.message(task) + "\n")
+            self._input.write(worker.message(order) + "\n")
             self._input.flush()
         except BrokenPipeError:
             return
         for line in self._output:
             if not line.endswith("\n"):  # it died while writing
                 return
-            yield json.loads(line)
+            said = json.loads(line)
+            if said["event"] == "ready":
+                self.ready = True
+            else:
+                yield said
 
-    def reason_of_death(self, task: Task) -> str:
-        """Returns why the process ended while it was at `task`, in one line."""
+    def death(self, run_directory: pathlib.Path) -> Death:
+        """Returns why the process ended while it was at a run."""
         status = self._process.wait()
         how = f"ended with exit status {status}"
         if status < 0:
             how = f"was killed by {signal.Signals(-status).name}"
+        log = _read(run_directory / "log.txt")[self._log_bytes :]
         self._errors.seek(0)
-        last = _last_line(_read(task.directory / "log.txt") or self._errors.read())
-        return f"The worker {how}" + (f"; its last line: {last}" if last else ".")
+        last = _last_line(log or self._errors.read())
+        note = f"The worker {how}" + (f"; its last line: {last}" if last else ".")
+        can_go_on = status in (peers.RESUME_STATUS, -signal.SIGTERM)
+        return Death("interrupted" if can_go_on else "gone", note)
 
     def ask_to_end(self) -> None:
-        """Asks the process to end whatever it is at."""
+        """Asks the process to save and to end."""
         self._process.terminate()
 
-    def end_by(self, deadline: float) -> None:
-        """Waits for the process until `deadline`, then ends it by force."""
-        try:
-            self._process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+    def kill(self) -> None:
+        """Ends the process whatever it is at."""
+        self._process.kill()
 
     def close(self) -> None:
         """Lets the process end by itself, and sees to it that it does."""
         with contextlib.suppress(BrokenPipeError):  # it is dead already
             self._input.close()
-        self.end_by(time.monotonic() + GRACE_S)
+        try:
+            self._process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self._process.wait()
         self._output.close()
         self._errors.close()
 
@@ -85,7 +100,7 @@ def _read(path: pathlib.Path) -> bytes:
     """Returns the file's content, nothing if there is no such file."""
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return b""
 
 

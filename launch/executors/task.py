@@ -25,13 +25,18 @@ class Task:
     """Predicted work, in searched and sampled states."""
 
 
+Kind = Literal[
+    "started", "progress", "finished", "failed", "again", "interrupted", "taken"
+]
+
+
 class Event(NamedTuple):
     """Something that happened to a task."""
 
-    kind: Literal["started", "progress", "finished", "failed"]
+    kind: Kind
     worker: int  # which of the executor's places it happened in, from 0
     task: Task
-    detail: dict[str, Any]  # the run's report; its row; its status and note
+    detail: dict[str, Any]  # the run's report, or what came of it (launch/attempt.py)
 
 
 Report = Callable[[Event], None]
@@ -64,6 +69,12 @@ class Queue:
             group = max(waiting, key=self._need)
         self._users[worker] = group
         return self._groups[group].pop()
+
+    def put(self, task: Task) -> None:
+        """Takes a task back that was not finished."""
+        tasks = self._groups.setdefault(task.group, [])
+        tasks.append(task)
+        tasks.sort(key=lambda task: task.work)
 
     def clear(self) -> None:
         """Forgets every task that is not yet taken."""

@@ -8,9 +8,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from launch import errors, worker
+from launch import attempt, errors, interruption, worker
+from launch.executors import backlog
 from launch.executors.task import Event, Report, Task
-from scaling import config, execution, hardware, peers
+from scaling import config, execution, hardware, ledger, peers
 
 
 def join(processes: hardware.Processes, tasks: Sequence[Task]) -> peers.Alone:
@@ -42,44 +43,128 @@ def _fingerprint(tasks: Sequence[Task]) -> str:
 
 
 def execute(
-    tasks: Sequence[Task], every: Sequence[Task], report: Report, group: peers.Alone
+    tasks: Sequence[Task],
+    every: Sequence[Task],
+    report: Report,
+    group: peers.Alone,
+    *,
+    rules: attempt.Rules,
+    stop: interruption.Flag,
 ) -> None:
     """Makes the runs that the first process has left to make, largest first.
 
     A run that diverges or that is refused fails on all processes alike and the next
     begins. Anything else may have happened to this process alone: it is raised, and
-    so ends the others.
+    so ends the others. Runs that another sweep makes come last.
 
     Args:
       tasks: left to make, as this process sees its directory.
       every: all tasks of the study.
       report: told what happens; that of the first process.
       group: of processes.
+      rules: when a run is worth another attempt.
+      stop: tells a run to save and end.
+
+    Raises:
+      KeyboardInterrupt: after it was stopped, when all have saved.
     """
     known = {task.run_id: task for task in every}
-    ordered = sorted(tasks, key=lambda task: task.work, reverse=True)
-    for run_id in group.share([task.run_id for task in ordered]):
-        task = known[run_id]
-        if group.first:
-            _make(task, report)
+    waiting = backlog.Backlog(tasks, rules.max_attempts)
+    runner: attempt.Runner | None = None
+    while True:
+        begun = _begin_next(waiting, rules, report, group, stop)
+        run_id = group.share(begun.task.run_id if begun else None)
+        if run_id is None:
+            break
+        runner = runner or worker.start_real_runs()
+        try:
+            _run(begun, known[run_id], runner, report, stop)
+        except ledger.Interrupted:
+            group.leave()
+            raise stop.error() from None
+    if stop():
+        group.leave()
+        raise stop.error()
+
+
+def _begin_next(
+    waiting: backlog.Backlog,
+    rules: attempt.Rules,
+    report: Report,
+    group: peers.Alone,
+    stop: interruption.Flag,
+) -> attempt.Attempt | None:
+    """Returns the next run begun, on the first process; None: there is none."""
+
+    def idle() -> None:
+        group.mark("waiting for runs of another sweep")
+        if stop():
+            waiting.close()
+
+    while group.first and not stop() and (task := waiting.next(0, idle)) is not None:
+        seen = waiting.look(task)
+        if seen is not None and not seen.stale:
+            begun: attempt.Attempt | attempt.Outcome
+            begun = {"event": "taken", "by": seen.by}
         else:
-            _make(task, lambda event: None)
+            begun = attempt.begin(task, rules, seen.text if seen else None)
+        waiting.done()
+        if isinstance(begun, attempt.Attempt):
+            report(Event("started", 0, task, {}))
+            return begun
+        if begun["event"] != "taken" or waiting.leave(task, begun["by"]):
+            _tell(report, task, begun)
+    return None
 
 
-def _make(task: Task, report: Report) -> None:
-    report(Event("started", 0, task, {}))
+def _run(
+    begun: attempt.Attempt | None,
+    task: Task,
+    runner: attempt.Runner,
+    report: Report,
+    stop: interruption.Flag,
+) -> None:
+    """Makes a run; the first process keeps its ledger and tells of it.
+
+    Raises:
+      Interrupted: if it was stopped.
+      Exception: what may have happened to this process alone.
+    """
+    if begun is None:
+        _follow(task, runner, stop)
+        return
+    outcome = begun.run(
+        runner, lambda detail: report(Event("progress", 0, task, detail)), stop
+    )
+    _tell(report, task, outcome)
+    if begun.error is not None and outcome["event"] in ("again", "interrupted"):
+        raise begun.error
+    if begun.error is not None and not _is_everywhere(begun.error):
+        raise begun.error
+
+
+def _follow(task: Task, runner: attempt.Runner, stop: interruption.Flag) -> None:
+    """Makes a run beside the first process."""
     try:
-        row = worker.start_real_runs()(
+        runner(
             task.settings,
             task.cell,
             task.directory,
             how=task.how,
-            report=lambda detail: report(Event("progress", 0, task, detail)),
+            report=lambda detail: None,
+            stop=stop,
         )
     except Exception as error:
-        if not errors.is_sentence(error) and not hasattr(error, "status"):
+        if not _is_everywhere(error):
             raise
-        detail = {"status": errors.row_status(error), "note": errors.one_line(error)}
-        report(Event("failed", 0, task, detail))
-    else:
-        report(Event("finished", 0, task, {"row": row}))
+
+
+def _is_everywhere(error: Exception) -> bool:
+    """Tells whether all processes meet an error alike, and go on with the next run."""
+    return errors.is_sentence(error) or errors.row_status(error) == "diverged"
+
+
+def _tell(report: Report, task: Task, outcome: attempt.Outcome) -> None:
+    if outcome["event"] == "stopped":
+        raise ValueError(outcome["note"])
+    report(Event(outcome["event"], 0, task, outcome))

@@ -7,11 +7,12 @@ import pathlib
 import pytest
 import rich.console
 
-from launch import display, progress, study
+from launch import attempt, display, progress, study
 from launch.executors.task import Event, Task
 from scaling import config, execution, presets
 
 SETTINGS = presets.preset("demo").settings
+KEEP, RETRY = attempt.Rules(), attempt.Rules(failed_rows="retry")
 NOWHERE = pathlib.Path("no/such/study")
 
 
@@ -28,7 +29,7 @@ def console(**options) -> tuple[rich.console.Console, io.StringIO]:
 def test_the_plan_has_a_row_for_each_cell_with_its_account():
     out, text = console()
     planned = plan_of((4000, 0.95, 0), (4000, 0.95, 1), (4000, 0.95, 5), (8000, 0.5, 0))
-    display.print_plan(out, planned, None)
+    display.print_plan(out, planned, None, KEEP)
     lines = text.getvalue().splitlines()
     row = next(line for line in lines if "0.95" in line)
     account = planned[0].account
@@ -49,10 +50,16 @@ def test_states_are_counted_where_the_seeds_of_a_cell_differ():
     planned = plan_of((4000, 0.5, 0), (4000, 0.5, 1), (4000, 0.5, 2))
     planned[0] = planned[0]._replace(state="finished")
     planned[1] = planned[1]._replace(state="failed")
-    display.print_plan(out, planned, None)
-    assert "1 to run, 1 failed, runs again, 1 finished" in text.getvalue()
-    assert "2 to run, 1 of them failed before and run again, 1 finished" in (
-        text.getvalue()
+    display.print_plan(out, planned, None, KEEP)
+    assert "1 to run, 1 failed, 1 finished" in text.getvalue()
+    assert "1 to run, 1 failed before and left alone" in text.getvalue()
+    planned[2] = planned[2]._replace(state="begun")
+    display.print_plan(out, planned, None, RETRY)
+    assert "1 begun, 1 failed, 1 finished" in text.getvalue()
+    assert (
+        "2 to run, 1 of them begun before and gone on with, 1 of them failed before "
+        "and run again, 1 finished already and skipped."
+        in " ".join(text.getvalue().split())
     )
 
 
@@ -102,6 +109,49 @@ def test_lines_tell_begin_and_end_of_each_run(tasks):
     ]
 
 
+RESUMED = {"event": "resumed", "call": 1200, "skipped": ["Checkpoint 9 is torn."]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail", "line"),
+    [
+        ("progress", RESUMED, "goes on from call 1,200. Checkpoint 9 is torn."),
+        ("progress", {"event": "saved", "call": 3}, None),
+        (
+            "again",
+            {"number": 2, "note": "killed"},
+            "attempt 2 failed and is made again: killed",
+        ),
+        ("again", {"note": "busy"}, "its start failed and is made again: busy"),
+        ("interrupted", {"note": "Asked to stop."}, "interrupted: Asked to stop."),
+        ("taken", {"by": "h pid 7"}, "taken by h pid 7; waiting for it"),
+    ],
+)
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_befalls_a_run_is_told(tasks, kind, detail, line, terminal):
+    out, text = console(force_terminal=terminal)
+    with progress.display_for(out, tasks, 1) as show:
+        show(Event(kind, 0, tasks[0], detail))
+    told = [each for each in text.getvalue().splitlines() if tasks[0].run_id in each]
+    assert len(told) == (line is not None)
+    assert all(each.endswith(f"{tasks[0].run_id}: {line}") for each in told)
+
+
+def test_a_resumed_run_says_nothing_about_the_rate_of_the_rest(tasks):
+    tally = progress.Tally(tasks)
+    far = {"event": "progress", "searched": 90, "searched_total": 100}
+    tally.count(Event("started", 0, tasks[0], {}))
+    tally.count(Event("progress", 0, tasks[0], far))
+    assert "searched states/s" not in tally.summary()
+    tally.count(Event("progress", 0, tasks[0], {**far, "searched": 95}))
+    assert tally._gained_searched == 5
+    tally.count(Event("started", 0, tasks[1], {}))
+    tally.count(Event("progress", 0, tasks[1], far))
+    assert tally._gained_searched == 5
+    total = tasks[0].work + tasks[1].work
+    assert tally._gained_share == pytest.approx(0.05 * tasks[0].work / total)
+
+
 def test_a_terminal_shows_bars(tasks):
     out, text = console(force_terminal=True)
     with progress.display_for(out, tasks, 2) as show:
@@ -126,6 +176,10 @@ def test_the_share_done_is_of_the_predicted_work(tasks):
     tally.count(events_of(tasks[0])[3])
     assert tally.share == pytest.approx(tasks[0].work / total)
     assert "1 of 2 runs" in tally.summary()
+    assert "end expected in" not in tally.summary()  # one report gives no rate
+    more = {"event": "progress", "searched": 100, "searched_total": 100}
+    for event in (*events_of(tasks[1])[:3], Event("progress", 0, tasks[1], more)):
+        tally.count(event)
     assert "end expected in" in tally.summary()
 
 

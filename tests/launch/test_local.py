@@ -6,9 +6,10 @@ import pathlib
 
 import pytest
 
-from launch.executors import local
+from launch import attempt
+from launch.executors import backlog, local
 from launch.executors.task import Event, Queue, Task
-from scaling import config, execution, results
+from scaling import config, execution, lease, ledger, results
 
 FAKES = str(pathlib.Path(__file__).parent)
 SETTINGS = config.Settings(env="jumanji:PacMan-v1")
@@ -33,9 +34,10 @@ def task_of(directory, frames=100, seed=0, group="g", work=None, fraction=0.0) -
     )
 
 
-def execute(tasks, parallel=1, start="fakes:start") -> list[Event]:
+def execute(tasks, parallel=1, start="fakes:start", tries=2, **more) -> list[Event]:
     events: list[Event] = []
-    local.execute(tasks, events.append, parallel=parallel, start=start)
+    rules = attempt.Rules(max_attempts=tries, **more)
+    local.execute(tasks, events.append, parallel=parallel, rules=rules, start=start)
     return events
 
 
@@ -68,37 +70,190 @@ def test_what_a_run_prints_goes_to_its_log(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("seed", "note"),
+    ("seed", "tries", "note"),
     [
-        (7, "RuntimeError: out of luck"),
-        (8, "The cell is impossible; choose another."),
-        (9, "The worker ended with exit status 9; its last line: last words"),
-        (11, "The worker was killed by SIGKILL"),
+        (7, 2, "RuntimeError: out of luck"),
+        (8, 1, "The cell is impossible; choose another."),
+        (9, 2, "The worker ended with exit status 9; its last line: last words"),
+        (11, 2, "The worker was killed by SIGKILL"),
+        (15, 1, "The loss is no number any more."),
     ],
 )
-def test_a_failing_run_fails_alone_and_says_why(tmp_path, seed, note):
+def test_a_failing_run_fails_alone_after_its_tries_and_says_why(
+    tmp_path, seed, tries, note
+):
     bad, good = task_of(tmp_path, 200, seed), task_of(tmp_path, 100)
-    events = execute([bad, good])
-    assert of(events, bad)[-1].kind == "failed"
+    events = execute([bad, good], tries=2)
+    kinds = [event.kind for event in of(events, bad) if event.kind != "progress"]
+    assert kinds == [*["started", "again"] * (tries - 1), "started", "failed"]
     assert note in of(events, bad)[-1].detail["note"]
+    row = results.read_row(bad.directory)
+    assert row is not None
+    assert note in row["note"]
+    assert (row["attempts"], row["resumes"]) == (tries, 0)
+    assert row["status"] == ("diverged" if seed == 15 else "failed")
     assert of(events, good)[-1].kind == "finished"
     pids = {line["pid"] for line in begun(tmp_path)}
-    assert len(pids) == (1 if seed in (7, 8) else 2)
+    assert len(pids) == tries + (seed in (9, 11))  # each attempt has a new process
 
 
-def test_a_worker_that_cannot_start_fails_its_runs_with_the_reason(tmp_path):
+def ledger_of(task) -> list[tuple]:
+    made = ledger.attempts(task.directory)
+    return [(each.reason, each.resumed_from, each.saved) for each in made]
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path):
+    task = task_of(tmp_path, seed=16)
+    events = execute([task])
+    kinds = [event.kind for event in events if event.kind != "progress"]
+    assert kinds == ["started", "again", "started", "finished"]
+    assert ledger_of(task) == [("gone", None, 40), ("finished", 40, None)]
+    row = events[-1].detail["row"]
+    assert (row["attempts"], row["resumes"]) == (2, 1)
+
+
+def test_tries_are_counted_from_the_last_progress(tmp_path):
+    task = task_of(tmp_path, seed=21)  # saves once and is then killed every time
+    events = execute([task], tries=2)
+    assert events[-1].kind == "failed"
+    assert ledger_of(task) == [("gone", None, 40), *[("gone", 40, None)] * 2]
+
+
+def test_a_worker_told_to_end_saves_and_its_run_is_taken_up_again(tmp_path):
+    task = task_of(tmp_path, seed=17)
+    events = execute([task])
+    kinds = [event.kind for event in events if event.kind != "progress"]
+    assert kinds == ["started", "interrupted", "started", "finished"]
+    assert ledger_of(task) == [("interrupted", None, 40), ("finished", 40, None)]
+    assert len({line["pid"] for line in begun(tmp_path)}) == 2
+
+
+def test_a_run_that_is_interrupted_for_ever_is_left_and_has_no_row(tmp_path):
+    task, good = task_of(tmp_path, 200, seed=20), task_of(tmp_path, 100)
+    rules = attempt.Rules(max_attempts=2)
+    left = local.execute(
+        [task, good], lambda event: None, parallel=1, rules=rules, start="fakes:start"
+    )
+    assert left == [task]
+    assert results.read_row(task.directory) is None
+    assert ledger_of(task) == [("interrupted", None, None)] * 2
+    assert ledger_of(good) == [("finished", None, None)]
+
+
+def test_a_full_disk_stops_all_in_a_sentence_and_leaves_no_row(tmp_path):
+    tasks = [task_of(tmp_path, 200, 18), task_of(tmp_path, 300, 12)]
+    with pytest.raises(ValueError, match="free some space") as caught:
+        execute(tasks, parallel=2)
+    assert str(caught.value).endswith(".")
+    assert [results.read_row(task.directory) for task in tasks] == [None, None]
+    assert ledger_of(tasks[0]) == [("interrupted", None, None)]
+    assert ledger_of(tasks[1]) in ([("interrupted", None, 40)], [])
+
+
+def test_where_no_worker_can_start_nothing_is_recorded(tmp_path):
     tasks = [task_of(tmp_path, frames) for frames in (100, 200)]
-    events = execute(tasks, start="fakes:start_nothing")
-    for task in tasks:
-        assert "no devices here" in of(events, task)[-1].detail["note"]
+    with pytest.raises(ValueError, match="no devices here") as caught:
+        execute(tasks, start="fakes:start_nothing")
+    assert "No worker process can start" in str(caught.value)
+    assert not (tmp_path / "runs").exists()
 
 
-def test_an_earlier_attempts_log_is_not_taken_for_this_ones(tmp_path):
+def test_a_worker_that_fails_to_start_once_is_started_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE_TROUBLE", str(tmp_path / "trouble"))
     task = task_of(tmp_path)
+    events = execute([task], start="fakes:start_after_trouble")
+    assert "the device is busy" in of(events, task)[1].detail["note"]
+    assert events[-1].kind == "finished"
+    assert ledger_of(task) == [("finished", None, None)]
+
+
+def test_an_earlier_attempts_log_is_kept_and_not_taken_for_this_ones(tmp_path):
+    task = task_of(tmp_path, seed=11)
     task.directory.mkdir(parents=True)
     (task.directory / "log.txt").write_text("old words\n")
-    events = execute([task], start="fakes:start_nothing")
-    assert "old words" not in events[-1].detail["note"]
+    events = execute([task], tries=1)
+    assert "noise below Python" in events[-1].detail["note"]
+    assert "old words" in (task.directory / "log.txt").read_text()
+
+
+def test_a_failed_row_is_left_alone_unless_it_is_to_be_retried(tmp_path):
+    task = task_of(tmp_path, seed=9)
+    execute([task], tries=1)
+    assert [event.kind for event in execute([task], tries=1)] == ["failed"]
+    events = execute([task], tries=2, failed_rows="retry")
+    assert [e.kind for e in events if e.kind in ("again", "failed")] == [
+        "again",
+        "failed",
+    ]
+    row = results.read_row(task.directory)
+    assert row is not None
+    assert row["attempts"] == 3
+
+
+def test_a_crash_loop_over_many_calls_of_the_command_ends_as_well(tmp_path):
+    task = task_of(tmp_path)
+    for _ in range(3):  # each time the whole machine went away
+        ledger.begin(task.directory)
+        ledger.bury(task.directory, "gone", "It went.")
+    events = execute([task], tries=3)
+    assert [event.kind for event in events] == ["started", "failed"]
+    assert not (tmp_path / "begun.jsonl").exists()
+    row = results.read_row(task.directory)
+    assert row is not None
+    assert (row["note"], row["attempts"]) == ("It went.", 3)
+
+
+def test_a_damaged_ledger_fails_its_run_alone_and_says_what_to_do(tmp_path):
+    bad, good = task_of(tmp_path, 200), task_of(tmp_path, 100)
+    ledger.begin(bad.directory)
+    with (bad.directory / ledger.NAME).open("a") as file:
+        file.write("no JSON\n")
+    events = execute([bad, good])
+    assert "delete the file" in of(events, bad)[-1].detail["note"]
+    assert results.read_row(bad.directory) is None
+    assert of(events, good)[-1].kind == "finished"
+
+
+def test_a_file_in_the_way_of_a_run_is_named(tmp_path):
+    task = task_of(tmp_path)
+    task.directory.parent.mkdir()
+    task.directory.write_text("in the way")
+    with pytest.raises(ValueError, match="move the file that is in the way"):
+        execute([task])
+
+
+@pytest.fixture
+def quick_looks(monkeypatch):
+    monkeypatch.setattr(backlog, "LOOK_S", 0.05)
+
+
+def test_a_run_of_another_sweep_is_left_to_it(tmp_path, quick_looks):
+    theirs, mine = task_of(tmp_path, 200), task_of(tmp_path, 100)
+    held, events = lease.acquire(theirs.directory), []
+
+    def report(event: Event) -> None:
+        events.append(event)
+        if event.kind == "finished" and event.task is mine:  # the other one ends too
+            row = results.identity(SETTINGS, theirs.cell, "factorial")
+            results.write_row(theirs.directory, {**row, "status": "ok"})
+            held.release()
+
+    local.execute([theirs, mine], report, parallel=1, start="fakes:start")
+    assert [event.kind for event in of(events, theirs)] == ["taken", "finished"]
+    assert of(events, theirs)[0].detail["by"].endswith(f"pid {os.getpid()}")
+    assert {line["run_id"] for line in begun(tmp_path)} == {mine.run_id}
+
+
+def test_a_stale_lease_is_taken_over(tmp_path, quick_looks, monkeypatch):
+    monkeypatch.setattr(lease, "EXPIRY_S", 0.3)
+    task = task_of(tmp_path)
+    monkeypatch.setattr(lease, "_machine", lambda: "another")
+    monkeypatch.setattr(lease.Lease, "_keep", lambda held: None)  # it stands still
+    held = lease.acquire(task.directory, lost=lambda: None)
+    events = execute([task])
+    kinds = [event.kind for event in events if event.kind != "progress"]
+    assert kinds == ["taken", "started", "finished"]
+    assert not held.held()
 
 
 def test_workers_stay_on_their_cores_and_run_side_by_side(tmp_path):
@@ -109,14 +264,27 @@ def test_workers_stay_on_their_cores_and_run_side_by_side(tmp_path):
     assert all(mine in shares for mine in cores.values())
 
 
-def test_an_interrupt_ends_the_workers(tmp_path):
+@pytest.mark.parametrize("grace_s", [30.0, 0.2])
+def test_an_interrupt_lets_the_workers_save_in_time(tmp_path, grace_s):
+    seed = 12 if grace_s > 1 else 19  # the second does not heed it
+    tasks = [task_of(tmp_path, seed=seed), task_of(tmp_path, 200, seed=seed)]
+    events: list[Event] = []
+
     def interrupt(event: Event) -> None:
-        if event.kind == "progress":
+        events.append(event)
+        at_work = sum(e.detail.get("event") == "progress" for e in events)
+        if event.detail.get("event") == "progress" and at_work == 2:
             raise KeyboardInterrupt
 
-    tasks = [task_of(tmp_path, seed=12), task_of(tmp_path, 200, seed=12)]
     with pytest.raises(KeyboardInterrupt):
-        local.execute(tasks, interrupt, parallel=2, start="fakes:start")
+        local.execute(
+            tasks, interrupt, parallel=2, grace_s=grace_s, start="fakes:start"
+        )
+    saved = 40 if seed == 12 else None
+    assert [ledger_of(task) for task in tasks] == [[("interrupted", None, saved)]] * 2
+    assert results.read_row(tasks[0].directory) is None
+    if seed == 12:
+        assert {of(events, task)[-1].kind for task in tasks} == {"interrupted"}
     for line in begun(tmp_path):
         with pytest.raises(ProcessLookupError):
             os.kill(line["pid"], 0)

@@ -101,6 +101,6 @@ def test_a_lane_that_is_not_live_stays():
 
 
 def test_row_keys_differ_and_follow_the_logical_place():
-    keys = lanes.keys_of_rows(jax.random.key(0), 4, 3)
+    keys = lanes.keys_of_rows(jax.random.key(0), jnp.arange(4), 3)
     data = np.asarray(jax.random.key_data(keys)).reshape(12, -1)
     assert len(np.unique(data, axis=0)) == 12
