@@ -239,14 +239,18 @@ def parameters(mesh: jax.sharding.Mesh, shapes: Any) -> Any:
 
 
 def mean(mesh: jax.sharding.Mesh) -> Callable[[Any], Any]:
-    """Returns the mean over the devices of `data`, in one collective a call."""
+    """Returns the mean over the devices of `data`, in one collective a call.
+
+    XLA joins the collectives of a tree up to a limit of its own (docs/hardware.md). As
+    one vector they would always be one, but XLA's CPU counts 30 % more operations then.
+    """
     if mesh.shape[DATA] == 1:
         return lambda tree: tree
     return lambda tree: jax.lax.pmean(tree, DATA)
 
 
 def total(mesh: jax.sharding.Mesh) -> Callable[[Any], Any]:
-    """Returns the sum over the devices of `data`, in one collective a call."""
+    """Returns the sum over the devices of `data`."""
     if mesh.shape[DATA] == 1:
         return lambda tree: tree
     return lambda tree: jax.lax.psum(tree, DATA)

@@ -185,6 +185,7 @@ def test_larger_stores_change_no_number(finished, tmp_path):
     assert again["digest"] == first["digest"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups", [1, 2])
 def test_groups_change_when_environments_step_and_nothing_else(
     finished, groups, tmp_path
@@ -379,6 +380,7 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path):
     assert not (tmp_path / "result.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bootstrap", ["root_value", "target_network"])
 def test_both_bootstraps_and_priorities_run(bootstrap, tmp_path):
     learner = dataclasses.replace(SETTINGS.learner, bootstrap=bootstrap)

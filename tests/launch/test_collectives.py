@@ -189,6 +189,7 @@ def check_iteration(program, devices):
     assert [(each["loops"], each["bytes"]) for each in others] == [(["_advance"], 4)]
 
 
+@pytest.mark.slow
 def test_eight_devices_meet_once_an_update_and_never_in_a_search(of_eight):
     check_iteration(of_eight["eight"]["advance"], 8)
     # For a line of the log: the number and the sum of the episodes that ended.
@@ -196,6 +197,7 @@ def test_eight_devices_meet_once_an_update_and_never_in_a_search(of_eight):
     assert [(each["kind"], each["bytes"]) for each in log] == [("all-reduce", 4)] * 2
 
 
+@pytest.mark.slow
 def test_a_meeting_in_the_search_is_found(of_eight):
     assert of_eight["bad"]["search"]
     (meeting,) = of_eight["bad"]["meetings"]
