@@ -26,7 +26,12 @@ def settings_of(game: str, precision: str) -> config.Settings:
     demo = presets.preset("demo").settings
     learner = dataclasses.replace(demo.learner, batch_size=64)
     evaluation = config.Evaluation(episodes=8, curve_points=0)
-    return dataclasses.replace(demo, **shared, learner=learner, evaluation=evaluation)
+    replay = dataclasses.replace(
+        demo.replay, priority_exponent=1.0, importance_exponent=1.0
+    )
+    return dataclasses.replace(
+        demo, **shared, replay=replay, learner=learner, evaluation=evaluation
+    )
 
 
 def run_on(directory: pathlib.Path, settings: config.Settings, devices: str) -> dict:
