@@ -5,15 +5,16 @@ import dataclasses
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NoReturn, TypeVar, cast
 
 import tyro
 
 from launch import attempt, errors, interruption
-from scaling import config, execution, hardware, presets
+from scaling import config, execution, hardware, peers, presets
 
-USAGE_ERROR = 2
+CRASHED, USAGE_ERROR = 1, 2
 DEFAULT_PRESET = "paper"
 BROKEN_PIPE = 141  # and for a reader that has gone
 
@@ -106,16 +107,26 @@ def run(command: Callable[[Sequence[str]], int], how_to_go_on: str) -> NoReturn:
     """
     signal.signal(signal.SIGTERM, interruption.on_sigterm)
     try:
-        status = command(sys.argv[1:])
+        status = _status_of(command, how_to_go_on)
+    except Exception:
+        traceback.print_exc()
+        status = CRASHED
+    peers.group().abandon(status)
+    sys.exit(status)
+
+
+def _status_of(command: Callable[[Sequence[str]], int], how_to_go_on: str) -> int:
+    """Returns the exit status of a command after telling what ended it."""
+    try:
+        return command(sys.argv[1:])
     except ValueError as error:
         if not errors.is_sentence(error):
             raise
         print(f"Error: {error}", file=sys.stderr)
-        status = USAGE_ERROR
+        return USAGE_ERROR
     except KeyboardInterrupt as interrupt:
         print(f"\nInterrupted. {how_to_go_on}", file=sys.stderr)
-        status = interruption.status_of(interrupt)
+        return interruption.status_of(interrupt)
     except BrokenPipeError:  # the reader of our output, say `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = BROKEN_PIPE
-    sys.exit(status)
+        return BROKEN_PIPE

@@ -11,29 +11,23 @@ _PARAMS = "params"
 
 
 def save_arrays(directory: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes named arrays, by this process alone."""
-    with _alone():
-        ocp.save(str(directory.resolve()), arrays, overwrite=True)
+    """Writes named arrays, which all processes have alike; all of them must call."""
+    ocp.save(str(directory.resolve()), arrays, overwrite=True)
 
 
 def load_arrays(
     directory: pathlib.Path, like: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Returns the arrays that `save_arrays` wrote, of the shapes of `like`.
+    """Returns the arrays that `save_arrays` wrote; all processes must call.
+
+    Args:
+      directory: that was written.
+      like: arrays of the same shapes and types.
 
     Raises:
       ValueError: if they are not such arrays.
     """
-    with _alone():
-        return ocp.load(str(directory.resolve()), like)
-
-
-def _alone() -> ocp.Context:
-    """Returns a context in which Orbax waits for no other process."""
-    own, context = jax.process_index(), ocp.Context()
-    context.multiprocessing.primary_host = own
-    context.multiprocessing.active_processes = {own}
-    return context
+    return ocp.load(str(directory.resolve()), like)
 
 
 def save_params(run_directory: pathlib.Path, params: Any) -> None:

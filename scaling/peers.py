@@ -50,6 +50,12 @@ class Alone:
     def leave(self) -> None:
         """Says good-bye: the others need this process no more."""
 
+    def abandon(self, status: int) -> None:
+        """Ends this process at once with an exit status, if others still need it.
+
+        They end too. Left to itself, JAX would wait for them at exit, and they for it.
+        """
+
 
 class Group(Alone):
     """The processes of one run, as one of them sees them.
@@ -113,6 +119,13 @@ class Group(Alone):
             self._line.close()
         self._close_board()
 
+    def abandon(self, status: int) -> None:
+        """Ends this process at once with an exit status, if others still need it."""
+        if not self._left.is_set():
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)  # the connection ends with it, which the others notice
+
     def _close_board(self) -> None:
         if self._board is not None:
             self._board.shutdown()
@@ -157,7 +170,7 @@ class Group(Alone):
                     ) from error
                 time.sleep(0.2)
                 continue
-            made.settimeout(None)
+            made.settimeout(self._limit)  # the board itself answers at once
             with made:  # the file keeps the connection until it is closed
                 return made.makefile("rwb")
 

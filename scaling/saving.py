@@ -158,11 +158,9 @@ class Saver:
         self, directory: pathlib.Path, writes: dict[str, Any]
     ) -> list[pathlib.Path]:
         """Returns all files that this process's part consists of, on the disk."""
-        files = []
-        if peers.group().first:
-            whole = {f"{n:04d}": array for n, array in enumerate(writes["whole"])}
-            checkpoint.save_arrays(directory / "whole", whole)
-            files += [f for f in (directory / "whole").rglob("*") if f.is_file()]
+        whole = {f"{n:04d}": array for n, array in enumerate(writes["whole"])}
+        checkpoint.save_arrays(directory / "whole", whole)
+        files = [file for file in (directory / "whole").rglob("*") if file.is_file()]
         for shard, arrays in zip(self._shards, writes["rest"], strict=True):
             file = directory / f"rest-{shard:04d}.bin"
             snapshots.write_bytes(file, *map(_bytes, arrays))

@@ -63,6 +63,8 @@ def start(
         jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+    # Its handler of SIGTERM would take the place of ours, which saves first.
+    jax.config.update("jax_enable_preemption_service", False)
     if jax.distributed.is_initialized():
         return peers.group()
     if processes.coordinator is not None:
@@ -192,12 +194,31 @@ def program(
         axis_names={DATA},  # `model` is left to the compiler
         check_vma=False,  # mctx's loops carry constants, which it would refuse
     )
-    return jax.jit(
+    compiled = jax.jit(
         mapped,
         in_shardings=shardings(mesh, inputs),
         out_shardings=shardings(mesh, outputs),
         donate_argnums=donate,
     )
+    return compiled if jax.process_count() == 1 else _Together(compiled)
+
+
+class _Together:
+    """A program that all processes run for the first time together.
+
+    XLA gives up on a process that comes half a minute after another to their first
+    collective, and one may compile for longer than that.
+    """
+
+    def __init__(self, compiled: Any):
+        self._compiled, self._met = compiled, False
+
+    def __call__(self, *args: Any) -> Any:
+        if not self._met:
+            self._compiled.lower(*args).compile()
+            peers.group().barrier()
+            self._met = True
+        return self._compiled(*args)
 
 
 def shardings(mesh: jax.sharding.Mesh, specs: Any) -> Any:
@@ -300,6 +321,7 @@ def everywhere(tree: Any) -> Any:
     def gather(array: Any) -> np.ndarray:
         if array.is_fully_addressable or array.is_fully_replicated:
             return np.asarray(array)
+        peers.group().barrier()  # as before the first run of a program
         return np.asarray(multihost_utils.process_allgather(array, tiled=True))
 
     return jax.tree.map(gather, tree)
@@ -309,6 +331,7 @@ def agree(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the first process's values, and the largest of any, on all of them."""
     if jax.process_count() == 1:
         return values, values
+    peers.group().barrier()
     found = np.asarray(multihost_utils.process_allgather(values))
     return found[0], found.max(axis=0)
 

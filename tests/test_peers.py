@@ -172,13 +172,15 @@ def test_the_slowest_process_is_named(table, expected):
 
 
 PROGRAM = """
-import json, sys, time
+import json, os, signal, sys, time
 from scaling import hardware, peers
 address, number, how = sys.argv[1:]
 group = peers.Group(hardware.Processes(coordinator=address, process_id=int(number),
     num_processes=2, watchdog=2), "same")
 if how == "ends":
     raise SystemExit(0)
+if how == "freezes":
+    os.kill(os.getpid(), signal.SIGSTOP)
 deadline = time.monotonic() + 30
 while time.monotonic() < deadline:
     if how == "works":
@@ -189,24 +191,32 @@ print(json.dumps("survived"))
 
 
 @pytest.mark.parametrize(
-    ("how", "message"), [("ends", "Process 1 on .* has gone"), ("hangs", "Process 1")]
+    ("number", "how", "message"),
+    [
+        (1, "ends", "Process 1 on .* has gone"),
+        (1, "hangs", "Process 1"),
+        (0, "ends", "Process 0 has gone"),
+        (0, "freezes", "Process 0 has gone"),  # it keeps the board, which is silent
+    ],
 )
-def test_a_process_ends_when_another_has_gone_or_hangs(how, message):
+def test_a_process_ends_when_another_has_gone_or_hangs(number, how, message):
     address = free_address()
+    acts = ["works", "works"]
+    acts[number] = how
     pair = [
         subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, address, str(number), act],
+            [sys.executable, "-c", PROGRAM, address, str(n), act],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=dict(os.environ),
         )
-        for number, act in enumerate(("works", how))
+        for n, act in enumerate(acts)
     ]
-    out, errors = pair[0].communicate(timeout=40)
-    pair[1].communicate(timeout=40)
-    assert pair[0].returncode == peers.RESUME_STATUS
-    assert "survived" not in out
+    out, errors = pair[1 - number].communicate(timeout=40)
+    pair[number].kill()
+    pair[number].communicate(timeout=40)
+    assert pair[1 - number].returncode == peers.RESUME_STATUS
     assert json.dumps("survived") not in out
     with pytest.raises(ValueError, match=message):
         raise ValueError(errors)

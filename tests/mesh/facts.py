@@ -10,6 +10,7 @@ import dataclasses
 import json
 import pathlib
 import sys
+import traceback
 from typing import Any
 
 from scaling import config, hardware, sharding
@@ -161,6 +162,19 @@ def learned(settings: config.Settings, devices: int) -> list[float]:
     return losses
 
 
+def facts_of(
+    directory: pathlib.Path, game: str, precision: str, devices: str, *, alone: bool
+) -> dict[str, Any]:
+    """Returns row, and in f32 actions and losses, by mesh."""
+    settings, facts = settings_of(game, precision), {}
+    for name in devices.split(","):
+        facts[name] = {"row": run_on(directory, settings, name)}
+        if alone and precision == "f32":
+            facts[name]["search"] = searched(settings, int(name))
+            facts[name]["losses"] = learned(settings, int(name))
+    return facts
+
+
 def main() -> None:
     directory, game, precision, devices, *several = sys.argv[1:]
     processes = hardware.ONE_PROCESS
@@ -170,15 +184,14 @@ def main() -> None:
             coordinator=coordinator, process_id=int(number), num_processes=int(count)
         )
     group = sharding.start(processes)
-    settings = settings_of(game, precision)
-    facts = {}
-    for devices_of_run in devices.split(","):
-        row = run_on(pathlib.Path(directory), settings, devices_of_run)
-        facts[devices_of_run] = {"row": row}
-        if not several and precision == "f32":
-            number = int(devices_of_run)
-            facts[devices_of_run]["search"] = searched(settings, number)
-            facts[devices_of_run]["losses"] = learned(settings, number)
+    try:
+        facts = facts_of(
+            pathlib.Path(directory), game, precision, devices, alone=not several
+        )
+    except BaseException:
+        traceback.print_exc()
+        group.abandon(1)
+        raise
     group.leave()
     print(json.dumps(facts))
 
