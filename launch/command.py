@@ -11,8 +11,8 @@ from typing import Annotated, Any, NoReturn, TypeVar, cast
 
 import tyro
 
-from launch import attempt, errors, interruption
-from scaling import config, execution, hardware, peers, presets
+from launch import errors, interruption
+from scaling import config, peers, presets
 
 CRASHED, USAGE_ERROR = 1, 2
 DEFAULT_PRESET = "paper"
@@ -22,45 +22,7 @@ PresetName = Annotated[
     str, tyro.conf.arg(metavar="{" + ",".join(presets.PRESETS) + "}")
 ]
 FlatSettings = Annotated[config.Settings, tyro.conf.arg(name="")]
-FlatCheckpoints = Annotated[execution.Checkpoints, tyro.conf.arg(name="")]
-FlatProcesses = Annotated[hardware.Processes, tyro.conf.arg(name="")]
 T = TypeVar("T")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Attempts:
-    """How often a run is tried, and how it is stopped."""
-
-    max_attempts: int = 5
-    """Attempts in a row that may fail without getting further than a checkpoint
-    before; then the run gets a failed row."""
-    retry_failed: bool = False
-    """Run what has a failed row again."""
-    grace: float = 60.0
-    """Seconds that a run has to save when the command is interrupted."""
-
-
-FlatAttempts = Annotated[Attempts, tyro.conf.arg(name="")]
-EVERY_ATTEMPT = Attempts()
-
-
-def rules_of(flags: Attempts) -> attempt.Rules:
-    """Returns when a run is worth another attempt.
-
-    Raises:
-      ValueError: if a number is out of range.
-    """
-    if flags.max_attempts < 1:
-        raise ValueError(
-            f"--max-attempts is the number of attempts in a row that may fail; got "
-            f"{flags.max_attempts}, use at least 1."
-        )
-    if not 0 <= flags.grace < float("inf"):
-        raise ValueError(
-            f"--grace is a number of seconds; got {flags.grace}, use 0 or more."
-        )
-    failed_rows = "retry" if flags.retry_failed else "keep"
-    return attempt.Rules(max_attempts=flags.max_attempts, failed_rows=failed_rows)
 
 
 def parse(kind: type[T], argv: Sequence[str], description: str) -> T:

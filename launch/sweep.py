@@ -5,19 +5,10 @@ import pathlib
 from collections.abc import Sequence
 from typing import Literal, TypeVar
 
-from launch import (
-    checks,
-    command,
-    display,
-    grid,
-    interruption,
-    keeper,
-    progress,
-    study,
-)
-from launch.executors import local, together
+from launch import checks, command, grid, running
+from launch.executors import local
 from launch.executors.task import Task
-from scaling import config, execution, hardware, peers, presets
+from scaling import config, hardware, presets
 from scaling.envs import registry
 
 DESCRIPTION = """Runs a study: every budget, fraction and seed of a grid.
@@ -61,10 +52,7 @@ class Sweep:
     parallel: int | None = None
     """Worker processes (default: one for each core; one on an accelerator, on a mesh
     of several devices, and in each of several processes)."""
-    mesh: hardware.Mesh = hardware.ALL_DEVICES
-    processes: command.FlatProcesses = hardware.ONE_PROCESS
-    attempts: command.FlatAttempts = command.EVERY_ATTEMPT
-    checkpoints: command.FlatCheckpoints = execution.BY_TIME
+    how: running.FlatRunning = running.AS_USUAL
     dry_run: bool = False
     """Print the plan and stop."""
     settings: command.FlatSettings
@@ -99,52 +87,25 @@ def sweep(argv: Sequence[str]) -> int:
       ValueError: if something asked for is impossible; nothing is written then.
     """
     flags = command.parse(Sweep, argv, DESCRIPTION)
-    settings, out, rules = flags.settings, flags.out, command.rules_of(flags.attempts)
-    checks.check_settings(settings)
-    hardware.check(flags.mesh, flags.processes)
-    checks.check_mesh(settings, flags.mesh)
-    study.check(out, settings)
-    planned = study.plan(settings, cells_of(flags), out)
-    how = execution.execution(
-        flags.design,
-        flags.mesh,
-        flags.checkpoints,
-        presets.preset(flags.preset).checkpoint_seconds,
+    checks.check_settings(flags.settings)
+    cells = cells_of(flags)
+    asked = running.Asked(flags.settings, cells, flags.preset, flags.design, flags.out)
+
+    def execute(work: running.Work) -> Sequence[Task]:
+        grace_s = flags.how.attempts.grace
+        if hardware.several(flags.how.processes):
+            return running.in_this_process(work, grace_s)
+        return local.execute(
+            work.left,
+            work.keep,
+            parallel=work.parallel,
+            rules=work.rules,
+            grace_s=grace_s,
+        )
+
+    return running.carry_out(
+        asked, flags.how, None if flags.dry_run else execute, flags.parallel
     )
-    every = study.tasks(settings, planned, out, how)
-    tasks = study.left(every, planned, rules)
-    parallel = _parallel(flags, len(tasks))
-    group = peers.Alone() if flags.dry_run else together.join(flags.processes, every)
-    console = display.console(group)
-    typical = registry.typical_episode_steps(settings.env)
-    display.print_plan(console, planned, typical, rules)
-    checks.check_installed()
-    if flags.dry_run:
-        return 0
-    if group.first:
-        study.claim(out, settings)
-    with keeper.disk(out), progress.display_for(console, tasks, parallel) as show:
-        keep = keeper.Keeper(out, show, study.left_failed(every, planned, rules))
-        left = _execute(flags, tasks, every, keep, group)
-    group.leave()
-    return keeper.close(console, out, keep.failed, left) if group.first else 0
-
-
-def _execute(
-    flags: Sweep,
-    tasks: Sequence[Task],
-    every: Sequence[Task],
-    keep: keeper.Keeper,
-    group: peers.Alone,
-) -> Sequence[Task]:
-    """Makes the runs; returns those that are left for a later call."""
-    rules, grace = command.rules_of(flags.attempts), flags.attempts.grace
-    if not hardware.several(flags.processes):
-        parallel = _parallel(flags, len(tasks))
-        return local.execute(tasks, keep, parallel=parallel, rules=rules, grace_s=grace)
-    with interruption.deferred(grace) as stop:
-        together.execute(tasks, every, keep, group, rules=rules, stop=stop)
-    return []
 
 
 def _given(flag: T | None, default: T) -> T:
@@ -174,17 +135,6 @@ def _searches(flags: Sweep) -> int:
             "with --searches, for example --searches 1e7."
         )
     return grid.count(flags.searches, "--searches")
-
-
-def _parallel(flags: Sweep, tasks: int) -> int:
-    if flags.parallel is None:
-        return local.default_parallel(tasks, flags.mesh)
-    if flags.parallel < 1:
-        raise ValueError(
-            f"--parallel is the number of worker processes; got {flags.parallel}, use "
-            "at least 1."
-        )
-    return max(1, min(flags.parallel, tasks))
 
 
 if __name__ == "__main__":

@@ -4,19 +4,9 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-from launch import (
-    checks,
-    command,
-    display,
-    grid,
-    interruption,
-    keeper,
-    progress,
-    study,
-)
-from launch.executors import together
-from scaling import config, execution, hardware, presets
-from scaling.envs import registry
+from launch import checks, command, grid, running
+from launch.executors.task import Task
+from scaling import config
 
 DESCRIPTION = """Makes one run: trains, evaluates, writes DIR/runs/RUN_ID/result.json
 and DIR/results.csv. A run that was interrupted goes on from its last checkpoint. The
@@ -39,10 +29,7 @@ class Train:
     """Seed of everything random in the run."""
     out: pathlib.Path = pathlib.Path("results")
     """Directory of the study that the run belongs to."""
-    mesh: hardware.Mesh = hardware.ALL_DEVICES
-    processes: command.FlatProcesses = hardware.ONE_PROCESS
-    attempts: command.FlatAttempts = command.EVERY_ATTEMPT
-    checkpoints: command.FlatCheckpoints = execution.BY_TIME
+    how: running.FlatRunning = running.AS_USUAL
     settings: command.FlatSettings
 
 
@@ -67,33 +54,15 @@ def train(argv: Sequence[str]) -> int:
       ValueError: if something asked for is impossible; nothing is written then.
     """
     flags = command.parse(Train, argv, DESCRIPTION)
-    settings, out, rules = flags.settings, flags.out, command.rules_of(flags.attempts)
-    checks.check_settings(settings)
-    hardware.check(flags.mesh, flags.processes)
-    checks.check_mesh(settings, flags.mesh)
-    study.check(out, settings)
-    planned = study.plan(settings, [cell_of(flags)], out)
-    how = execution.execution(
-        "factorial",
-        flags.mesh,
-        flags.checkpoints,
-        presets.preset(flags.preset).checkpoint_seconds,
+    checks.check_settings(flags.settings)
+    asked = running.Asked(
+        flags.settings, [cell_of(flags)], flags.preset, "factorial", flags.out
     )
-    every = study.tasks(settings, planned, out, how)
-    group = together.join(flags.processes, every)
-    console = display.console(group)
-    typical = registry.typical_episode_steps(settings.env)
-    display.print_plan(console, planned, typical, rules)
-    checks.check_installed()
-    if group.first:
-        study.claim(out, settings)
-    tasks = study.left(every, planned, rules)
-    with keeper.disk(out), progress.display_for(console, every, parallel=1) as show:
-        keep = keeper.Keeper(out, show, study.left_failed(every, planned, rules))
-        with interruption.deferred(flags.attempts.grace) as stop:
-            together.execute(tasks, every, keep, group, rules=rules, stop=stop)
-    group.leave()
-    return keeper.close(console, out, keep.failed, []) if group.first else 0
+
+    def execute(work: running.Work) -> Sequence[Task]:
+        return running.in_this_process(work, flags.how.attempts.grace)
+
+    return running.carry_out(asked, flags.how, execute, parallel=1)
 
 
 if __name__ == "__main__":

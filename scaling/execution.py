@@ -19,6 +19,8 @@ class Checkpoints:
     """Also after this many search batches (default: by time alone)."""
     keep_checkpoints: int = 2
     """The newest ones that are kept while the run lasts."""
+    keep_replay: bool = False
+    """Keep the last checkpoint, with all stores, when the run has finished."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,10 +40,11 @@ class Execution:
     """Calls between checkpoints as well; None: by time alone."""
     keep_checkpoints: int = 2
     """The newest ones that are kept while the run lasts."""
+    keep_replay: bool = False
+    """Whether the last checkpoint stays when the run has finished."""
 
 
 DEFAULT = Execution()
-BY_TIME = Checkpoints()
 
 
 def execution(
@@ -67,6 +70,7 @@ def execution(
         checkpoint_seconds=preset_seconds if seconds is None else seconds,
         checkpoint_calls=saves.checkpoint_calls,
         keep_checkpoints=saves.keep_checkpoints,
+        keep_replay=saves.keep_replay,
     )
 
 

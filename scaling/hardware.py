@@ -8,6 +8,7 @@ import glob
 import importlib.util
 import os
 
+DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 _PLUGINS = ("libtpu", "jax_cuda12_plugin", "jax_cuda13_plugin")
 _DEVICE_FILES = ("/dev/nvidia[0-9]*", "/dev/accel[0-9]*", "/dev/vfio/[0-9]*")
 
@@ -123,6 +124,16 @@ def cpu_devices() -> int | None:
     if has_accelerator():
         return None
     return int(os.environ.get("JAX_NUM_CPU_DEVICES", "1"))
+
+
+def make_deterministic() -> None:
+    """Asks XLA for operations that give the same bits every time; before JAX starts.
+
+    On CPUs and TPUs they do so anyway. Worker processes inherit it.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if DETERMINISTIC not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {DETERMINISTIC}".strip()
 
 
 def several(processes: Processes) -> bool:

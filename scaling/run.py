@@ -103,7 +103,8 @@ def _run(
     row = _row(work, directory, state, evaluate.summary(returns), seconds)
     if group.first:
         results.write_row(directory, row)
-        store.clear()
+        if not how.keep_replay:
+            store.clear()
     return row
 
 

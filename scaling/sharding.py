@@ -161,12 +161,22 @@ def make_mesh(
 
 
 def describe(devices: list[Any] | None = None) -> str:
-    """Returns the devices, as in `8 x NVIDIA H100` or `1 x cpu (2 cores)`."""
+    """Returns the devices, as in `1 x cpu (2 cores)`.
+
+    With what else decides on the last bits of a run: `8 x NVIDIA H100 80GB HBM3, 2
+    processes, deterministic`.
+    """
     devices = jax.devices() if devices is None else devices
     kind = devices[0].device_kind
     if devices[0].platform == "cpu":
         kind = f"cpu ({len(os.sched_getaffinity(0))} cores)"
-    return f"{len(devices)} x {kind}"
+    words = [f"{len(devices)} x {kind}"]
+    processes = {device.process_index for device in devices}
+    if len(processes) > 1:
+        words.append(f"{len(processes)} processes")
+    if hardware.DETERMINISTIC in os.environ.get("XLA_FLAGS", ""):
+        words.append("deterministic")
+    return ", ".join(words)
 
 
 def program(

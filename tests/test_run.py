@@ -168,7 +168,10 @@ def test_a_run_learns_the_corridor(finished, kind):
     assert row["score"] == 1.0  # a uniformly random policy ends in time less often
 
 
-@pytest.mark.parametrize(("kind", "settings"), [("device", SETTINGS), ("host", HOST)])
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [("device", SETTINGS), pytest.param("host", HOST, marks=pytest.mark.slow)],
+)
 def test_the_same_cell_gives_the_same_run(finished, kind, settings, tmp_path):
     first, _ = finished[kind]
     again = run.run(settings, cell(), tmp_path)
@@ -177,6 +180,7 @@ def test_the_same_cell_gives_the_same_run(finished, kind, settings, tmp_path):
     assert again["score"] == first["score"]
 
 
+@pytest.mark.slow
 def test_larger_stores_change_no_number(finished, tmp_path):
     first, _ = finished["device"]
     again = run.run(
@@ -327,7 +331,14 @@ def check_nothing_is_evicted(state, window_from):
     assert (placed.waiting | (deepest > newest - capacity)).all()
 
 
-@pytest.mark.parametrize("fraction", [0.05, 0.5, 0.95])
+@pytest.mark.parametrize(
+    "fraction",
+    [
+        pytest.param(0.05, marks=pytest.mark.slow),
+        0.5,
+        pytest.param(0.95, marks=pytest.mark.slow),
+    ],
+)
 def test_rings_that_wrap_lose_nothing_that_is_pointed_at(fraction, tmp_path):
     account, loop = begin(WRAPPING, cell(frames=1600, fraction=fraction), tmp_path)
     state, call = loop.state, 0

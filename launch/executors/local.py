@@ -25,15 +25,29 @@ RULES = attempt.Rules()
 _STARTS = 3  # in a row that may fail
 
 
-def default_parallel(tasks: int, mesh: hardware.Mesh = hardware.ALL_DEVICES) -> int:
-    """Returns how many workers suit this machine and number of tasks.
+def parallel(asked: int | None, tasks: int, mesh: hardware.Mesh) -> int:
+    """Returns how many workers make a number of tasks.
 
-    One for each core; one in all where an accelerator or a mesh of several devices
-    will be used, since their memory and time would be fought over.
+    Args:
+      asked: by the user. None: one for each core; one in all where an accelerator or
+        a mesh of several devices is used, since their memory and time would be
+        fought over.
+      tasks: how many there are.
+      mesh: that each of them uses.
+
+    Raises:
+      ValueError: if so many cannot be.
     """
-    devices = hardware.cpu_devices()
-    one = devices is None or (mesh.size or devices) > 1
-    return max(1, min(1 if one else len(_cores()), tasks))
+    if asked is None:
+        devices = hardware.cpu_devices()
+        one = devices is None or (mesh.size or devices) > 1
+        asked = 1 if one else len(_cores())
+    if asked < 1:
+        raise ValueError(
+            f"--parallel is the number of worker processes; got {asked}, use at "
+            "least 1."
+        )
+    return max(1, min(asked, tasks))
 
 
 def execute(

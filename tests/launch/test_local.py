@@ -9,7 +9,7 @@ import pytest
 from launch import attempt
 from launch.executors import backlog, local
 from launch.executors.task import Event, Queue, Task
-from scaling import config, execution, lease, ledger, results
+from scaling import config, execution, hardware, lease, ledger, results
 
 FAKES = str(pathlib.Path(__file__).parent)
 SETTINGS = config.Settings(env="jumanji:PacMan-v1")
@@ -299,9 +299,14 @@ def test_cores_are_shared_out():
 def test_one_worker_for_each_core_but_no_more_than_runs(monkeypatch):
     monkeypatch.setattr(local, "_cores", lambda: [0, 1, 2, 3])
     monkeypatch.setattr(local.hardware, "has_accelerator", lambda: False)
-    assert [local.default_parallel(n) for n in (0, 1, 3, 9)] == [1, 1, 3, 4]
+    assert [local.parallel(None, n, hardware.ALL_DEVICES) for n in (0, 1, 3, 9)] == [
+        1,
+        1,
+        3,
+        4,
+    ]
     monkeypatch.setattr(local.hardware, "has_accelerator", lambda: True)
-    assert local.default_parallel(9) == 1
+    assert local.parallel(None, 9, hardware.ALL_DEVICES) == 1
 
 
 def taken(queue: Queue, workers) -> list[str]:

@@ -1,0 +1,169 @@
+"""What the commands that make runs share: their flags, and the way from plan to rows.
+
+Everything that can be refused is refused before anything is written.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Annotated, NamedTuple
+
+import tyro
+
+from launch import (
+    attempt,
+    checks,
+    display,
+    interruption,
+    keeper,
+    progress,
+    study,
+)
+from launch.executors import local, together
+from launch.executors.task import Task
+from scaling import config, execution, hardware, peers, presets
+from scaling.envs import registry
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Attempts:
+    """How often a run is tried, and how it is stopped."""
+
+    max_attempts: int = 5
+    """Attempts in a row that may fail without getting further than a checkpoint
+    before; then the run gets a failed row."""
+    retry_failed: bool = False
+    """Run what has a failed row again."""
+    grace: float = 60.0
+    """Seconds that a run has to save when the command is interrupted."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Running:
+    """How runs are made; none of it is a setting of the study."""
+
+    mesh: hardware.Mesh = dataclasses.field(default_factory=hardware.Mesh)
+    deterministic: bool = False
+    """Use only operations that give the same bits every time, so that a run that was
+    interrupted equals one that was not on a GPU too; slower there. The row's
+    `hardware` says so."""
+    processes: Annotated[hardware.Processes, tyro.conf.arg(name="")] = (
+        dataclasses.field(default_factory=hardware.Processes)
+    )
+    attempts: Annotated[Attempts, tyro.conf.arg(name="")] = dataclasses.field(
+        default_factory=Attempts
+    )
+    checkpoints: Annotated[execution.Checkpoints, tyro.conf.arg(name="")] = (
+        dataclasses.field(default_factory=execution.Checkpoints)
+    )
+
+
+FlatRunning = Annotated[Running, tyro.conf.arg(name="")]
+AS_USUAL = Running()
+
+
+class Asked(NamedTuple):
+    """The runs that a command is asked for."""
+
+    settings: config.Settings  # checked
+    cells: Sequence[config.Cell]
+    preset: str
+    design: str
+    out: pathlib.Path
+
+
+class Work(NamedTuple):
+    """What an executor is given."""
+
+    left: Sequence[Task]  # to make
+    every: Sequence[Task]  # of what was asked for
+    keep: keeper.Keeper
+    group: peers.Alone
+    rules: attempt.Rules
+    parallel: int  # at a time
+
+
+Execute = Callable[[Work], Sequence[Task]]  # returns what is left for a later call
+
+
+def carry_out(
+    asked: Asked, running: Running, execute: Execute | None, parallel: int | None
+) -> int:
+    """Plans, shows and makes runs; returns the exit status.
+
+    Args:
+      asked: the runs.
+      running: how they are made.
+      execute: makes them. None: the plan is shown and nothing is written.
+      parallel: runs at a time; None: as many as suit this machine.
+
+    Raises:
+      ValueError: if something asked for is impossible; nothing is written then.
+    """
+    settings, out, rules = asked.settings, asked.out, rules_of(running.attempts)
+    hardware.check(running.mesh, running.processes)
+    checks.check_mesh(settings, running.mesh)
+    study.check(out, settings)
+    planned = study.plan(settings, asked.cells, out)
+    every = study.tasks(settings, planned, out, _how(asked, running))
+    left = study.left(every, planned, rules)
+    parallel = local.parallel(parallel, len(left), running.mesh)
+    if running.deterministic:
+        hardware.make_deterministic()
+    dry = execute is None
+    group = peers.Alone() if dry else together.join(running.processes, every)
+    console = display.console(group)
+    typical = registry.typical_episode_steps(settings.env)
+    display.print_plan(console, planned, typical, rules)
+    checks.check_installed()
+    if execute is None:
+        return 0
+    if group.first:
+        study.claim(out, settings)
+    with keeper.disk(out), progress.display_for(console, left, parallel) as show:
+        keep = keeper.Keeper(out, show, study.left_failed(every, planned, rules))
+        later = execute(Work(left, every, keep, group, rules, parallel))
+    group.leave()
+    return keeper.close(console, out, keep.failed, later) if group.first else 0
+
+
+def in_this_process(work: Work, grace_s: float) -> Sequence[Task]:
+    """Makes the runs here, with the other processes if there are any."""
+    with interruption.deferred(grace_s) as stop:
+        together.execute(
+            work.left,
+            work.every,
+            work.keep,
+            work.group,
+            rules=work.rules,
+            stop=stop,
+        )
+    return []
+
+
+def rules_of(flags: Attempts) -> attempt.Rules:
+    """Returns when a run is worth another attempt.
+
+    Raises:
+      ValueError: if a number is out of range.
+    """
+    if flags.max_attempts < 1:
+        raise ValueError(
+            f"--max-attempts is the number of attempts in a row that may fail; got "
+            f"{flags.max_attempts}, use at least 1."
+        )
+    if not 0 <= flags.grace < float("inf"):
+        raise ValueError(
+            f"--grace is a number of seconds; got {flags.grace}, use 0 or more."
+        )
+    failed_rows = "retry" if flags.retry_failed else "keep"
+    return attempt.Rules(max_attempts=flags.max_attempts, failed_rows=failed_rows)
+
+
+def _how(asked: Asked, running: Running) -> execution.Execution:
+    return execution.execution(
+        asked.design,
+        running.mesh,
+        running.checkpoints,
+        presets.preset(asked.preset).checkpoint_seconds,
+    )
