@@ -74,7 +74,8 @@ class Attempt:
         """Writes what a run reports of its checkpoints into the ledger."""
         directory, number = self.task.directory, self._number
         if detail["event"] == "saved":
-            ledger.saved(directory, number, detail["call"])
+            cost = {k: v for k, v in detail.items() if k not in ("event", "call")}
+            ledger.saved(directory, number, detail["call"], **cost)
             self._got_on |= detail["call"] > self._from
         elif detail["event"] == "resumed":
             self._from, skipped = detail["call"], detail.get("skipped", ())

@@ -10,7 +10,8 @@ import rich.table
 
 from launch import attempt
 from launch.study import Planned
-from scaling import peers
+from scaling import config, layout, peers
+from scaling.envs import registry
 
 STATES = {
     "new": "to run",
@@ -36,7 +37,7 @@ def console(group: peers.Alone | None = None) -> rich.console.Console:
 def print_plan(
     out: rich.console.Console,
     planned: Sequence[Planned],
-    typical_steps: int | None,
+    settings: config.Settings,
     rules: attempt.Rules,
 ) -> None:
     """Prints the table of cells, what is to be done and what to beware of.
@@ -44,7 +45,7 @@ def print_plan(
     Args:
       out: where to.
       planned: all runs of the study that was asked for.
-      typical_steps: agent steps of a typical episode, if known.
+      settings: of the study.
       rules: when a run is worth another attempt.
     """
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
@@ -56,7 +57,10 @@ def print_plan(
         table.add_row(*_row(cells))
     out.print(table)
     out.print(_summary(planned, rules))
-    for warning in warnings(planned, typical_steps):
+    if sizes := registry.sizes(settings.env, settings.protocol):
+        out.print(_disk(planned, settings, *sizes))
+    typical = registry.typical_episode_steps(settings.env)
+    for warning in warnings(planned, typical):
         out.print(f"Warning: {warning}", style="yellow", soft_wrap=True)
 
 
@@ -89,6 +93,32 @@ def warnings(planned: Sequence[Planned], typical_steps: int | None) -> list[str]
             "budget, or lower --learner.batch-size."
         )
     return found
+
+
+def _disk(
+    planned: Sequence[Planned],
+    settings: config.Settings,
+    observation: int,
+    actions: int,
+) -> str:
+    """Returns how much disk a run needs while it lasts, beside its network."""
+    most = max(
+        layout.store_bytes(
+            layout.layout_for(settings, each.account), observation, actions
+        )
+        for each in planned
+    )
+    return (
+        f"The stores of a run, and so its checkpoints, take up to {size(most)} until "
+        "it has finished (longer with --keep-replay)."
+    )
+
+
+def size(number: int) -> str:
+    """Returns bytes as a person says them: `740 MB`."""
+    scale = min(4, max(0, (len(str(number)) - 1) // 3))
+    unit = ("bytes", "kB", "MB", "GB", "TB")[scale]
+    return f"{number / 1000**scale:.3g} {unit}"
 
 
 def _by_cell(planned: Iterable[Planned]) -> list[list[Planned]]:

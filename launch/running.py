@@ -22,7 +22,6 @@ from launch import (
 from launch.executors import local, together
 from launch.executors.task import Task
 from scaling import config, execution, hardware, peers, presets
-from scaling.envs import registry
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,8 +112,7 @@ def carry_out(
     dry = execute is None
     group = peers.Alone() if dry else together.join(running.processes, every)
     console = display.console(group)
-    typical = registry.typical_episode_steps(settings.env)
-    display.print_plan(console, planned, typical, rules)
+    display.print_plan(console, planned, settings, rules)
     checks.check_installed()
     if execute is None:
         return 0

@@ -49,3 +49,20 @@ def layout_for(settings: config.Settings, account: accounting.Account) -> Layout
         window_capacity=min(account.window_calls + length, account.calls),
         newest=max(1, newest),
     )
+
+
+_STEP_FACTS, _SEARCH_FACTS = 17, 36  # bytes of a step, and of a search but its policy
+
+
+def store_bytes(layout: Layout, observation: int, actions: int) -> int:
+    """Returns the bytes of a run's stores, which are most of a checkpoint.
+
+    Args:
+      layout: of the run.
+      observation: bytes of one.
+      actions: how many there are.
+    """
+    steps = max(1, layout.environments) * layout.step_capacity
+    searches = layout.lanes * layout.window_capacity
+    step, search = observation + _STEP_FACTS, _SEARCH_FACTS + 4 * actions
+    return layout.shards * (steps * step + searches * search)

@@ -5,7 +5,7 @@ checkpoint, so that a process that vanishes leaves how far it came:
 
     {"event": "started", "number": 2, "time": …, "host": …, "pid": …, …}
     {"event": "resumed", "number": 2, "call": 40, "skipped": []}
-    {"event": "saved", "number": 2, "call": 80}
+    {"event": "saved", "number": 2, "call": 80, "size": 4096, …}
     {"event": "ended", "number": 2, "time": …, "reason": "failed", "note": …, …}
 
 Only the holder of the run's lease (`scaling.lease`) writes.
@@ -135,9 +135,11 @@ def resumed(
     _append(run_directory, {**line, "skipped": list(skipped)})
 
 
-def saved(run_directory: pathlib.Path, number: int, call: int) -> None:
-    """Writes that an attempt has a checkpoint of `call`."""
-    _append(run_directory, {"event": "saved", "number": number, "call": call})
+def saved(run_directory: pathlib.Path, number: int, call: int, **cost: float) -> None:
+    """Writes that an attempt has a checkpoint of `call`, and what that cost."""
+    line = {"event": "saved", "number": number, "call": call}
+    cost = {name: round(value, 4) for name, value in cost.items()}
+    _append(run_directory, {**line, **cost})
 
 
 def end(

@@ -94,7 +94,6 @@ def _run(
         work, state, call = _begin(work, snapshot)
         before = work.meta.get("journal_seconds", 0.0)
         state = training.train(work, state, call)
-        work.saver.wait()
         checkpoint.save_params(directory, state.learner.params)
         report({"event": "phase", "name": "evaluating"})
         seed = training.evaluation_seed(cell.seed)

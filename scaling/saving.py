@@ -13,7 +13,8 @@ import concurrent.futures
 import functools
 import math
 import pathlib
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -39,6 +40,15 @@ class Restored(NamedTuple):
 
     state: iteration.State
     begun_anew: int  # environments of this process that could not be put back
+
+
+class Saved(NamedTuple):
+    """A checkpoint that is on the disk, and what it cost."""
+
+    call: int
+    size: int  # bytes that were written, of this process
+    held_s: float  # seconds that the run waited for it
+    wrote_s: float  # seconds of writing, beside the run unless there are processes
 
 
 def kind_of(name: str) -> str:
@@ -100,7 +110,7 @@ class Saver:
         self._tables: dict[str, list[int]] = {}  # call in which a chunk was written
         self._writer = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
         self._writing: concurrent.futures.Future | None = None
-        self.committed = -1  # call of the last checkpoint that is on the disk
+        self.saved: Saved | None = None  # the last checkpoint that is on the disk
 
     def save(self, state: iteration.State, call: int, meta: dict[str, Any]) -> None:
         """Begins to write a checkpoint; waits only for the one before.
@@ -113,6 +123,7 @@ class Saver:
         Raises:
           ValueError: if the one before could not be written.
         """
+        began = time.monotonic()
         self.wait()
         kinds = leaves_of(state)
         writes = {
@@ -124,9 +135,10 @@ class Saver:
         meta = {**meta, "tables": self._tables}
         job = functools.partial(self._write, call, writes, meta)
         if peers.group().count > 1:  # the others are waited for; not in a thread
-            job()
+            job(lambda: time.monotonic() - began)
         else:
-            self._writing = self._writer.submit(job)
+            held = time.monotonic() - began
+            self._writing = self._writer.submit(job, lambda: held)
 
     def wait(self) -> None:
         """Returns when nothing is being written.
@@ -142,11 +154,21 @@ class Saver:
         """Ends the writing thread after what it is at."""
         self._writer.shutdown()
 
-    def _write(self, call: int, writes: dict[str, Any], meta: dict[str, Any]) -> None:
+    def _write(
+        self,
+        call: int,
+        writes: dict[str, Any],
+        meta: dict[str, Any],
+        held_s: Callable[[], float],
+    ) -> None:
+        began = time.monotonic()
         try:
             files = self._write_files(self._store.begin(call), writes)
+            new = {self._store.chunks / name for name, _ in writes["chunks"]}
+            new |= {file for file in files if file.parent != self._store.chunks}
+            size = sum(file.stat().st_size for file in new)
             self._store.commit(call, files, meta)
-            self.committed = call
+            self.saved = Saved(call, size, held_s(), time.monotonic() - began)
         except OSError as error:
             raise ValueError(
                 f"The checkpoint of call {call} could not be written to "

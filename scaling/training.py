@@ -91,8 +91,9 @@ def train(run: Run, state: iteration.State, call: int) -> iteration.State:
                 f"The run was asked to stop and is saved at call {now.call} of "
                 f"{run.account.calls}; the same command goes on from there."
             )
-    _save(run, now)
-    return now.state
+    now = _save(run, now)
+    run.saver.wait()
+    return _tell_saved(run, now).state
 
 
 def _advance(run: Run, now: Now, stop: int) -> Now:
@@ -138,10 +139,11 @@ def _save(run: Run, now: Now) -> Now:
 
 def _tell_saved(run: Run, now: Now) -> Now:
     """Reports a checkpoint once it is on the disk."""
-    if run.saver.committed <= now.told:
+    saved = run.saver.saved
+    if saved is None or saved.call <= now.told:
         return now
-    run.report({"event": "saved", "call": run.saver.committed})
-    return now._replace(told=run.saver.committed)
+    run.report({"event": "saved", **saved._asdict()})
+    return now._replace(told=saved.call)
 
 
 def _next_number(number: int, seconds: float) -> int:

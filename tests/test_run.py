@@ -398,3 +398,16 @@ def test_both_bootstraps_and_priorities_run(bootstrap, tmp_path):
     settings = dataclasses.replace(SETTINGS, learner=learner)
     row = run.run(settings, cell(frames=300), tmp_path)
     assert row["status"] == "ok"
+
+
+def test_the_size_of_the_stores_is_known_before(tmp_path):
+    account = accounting.account_for(SETTINGS, cell(), 1)
+    mesh = sharding.make_mesh(hardware.ALL_DEVICES, account.shards)
+    loop = loops.make(SETTINGS, 0, account, mesh, tmp_path)
+    shard, observation = loop.state.shard, 5 * 4
+    kept = [*shard.steps._replace(complete=()), *shard.window.entries]
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(kept))
+    size += shard.window.priority.nbytes + loop.state.frames.nbytes
+    layout = layouts.layout_for(SETTINGS, account)
+    assert layouts.store_bytes(layout, observation, 2) == size
+    loop.close()

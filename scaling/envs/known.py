@@ -134,3 +134,21 @@ def did_you_mean(close: Sequence[str], family: str | None = None) -> str:
     """Returns the end of a sentence that offers the names in `close`, if any."""
     prefix = f"{family}:" if family else ""
     return f"; the nearest: {', '.join(prefix + n for n in close)}" if close else ""
+
+
+SIZES: dict[str, tuple[int, int]] = {
+    "gymnasium:Acrobot-v1": (24, 3),
+    "gymnasium:CartPole-v1": (16, 2),
+    "gymnasium:LunarLander-v3": (32, 4),
+    "gymnasium:MountainCar-v0": (8, 3),
+    "jumanji:Game2048-v1": (4 * 4 * 18, 4),
+    "jumanji:Knapsack-v1": (600, 50),
+    "jumanji:Maze-v0": (10 * 10 * 3, 4),
+    "jumanji:PacMan-v1": (31 * 28 * 6, 5),
+    "jumanji:SlidingTilePuzzle-v0": (5 * 5 * 25, 4),
+    "jumanji:Snake-v1": (12 * 12 * 5 * 4, 4),
+}
+"""Bytes of an observation, boards whole, and number of actions."""
+
+PLANES = {"jumanji:PacMan-v1": 6, "jumanji:Maze-v0": 3}
+"""Bytes of a cell of the boards on which a view can be centred."""

@@ -67,6 +67,18 @@ def typical_episode_steps(env: str) -> int | None:
     return known.TYPICAL_EPISODE_STEPS.get(env)
 
 
+def sizes(env: str, protocol: config.Protocol) -> tuple[int, int] | None:
+    """Returns bytes of an observation and number of actions; None: not known."""
+    if _split(env)[0] == "atari":
+        colours = 3 if protocol.colour == "rgb" else 1
+        return protocol.image_size**2 * colours, 18
+    if protocol.view != "board" and env in known.PLANES:
+        planes = known.PLANES[env]
+        pooled = planes - 1 if protocol.view == "coarse" else 0  # all but the walls
+        return protocol.view_size**2 * (planes + pooled), known.SIZES[env][1]
+    return known.SIZES.get(env)
+
+
 def make_device(env: str, protocol: config.Protocol) -> DeviceEnvironment:
     """Returns the device environment; imports its library.
 

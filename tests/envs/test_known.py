@@ -1,11 +1,14 @@
 """The lists of names are those of the installed packages."""
 
+import math
 import subprocess
 import sys
 
 import gymnasium
+import numpy as np
 import pytest
 
+from scaling import config
 from scaling.envs import known, registry
 
 
@@ -55,3 +58,31 @@ def test_refused_roms_end_the_process(rom):
 def test_the_nearest_names_ignore_capitals():
     assert known.nearest("pacman", ["PacMan", "Snake"]) == ["PacMan"]
     assert known.nearest("zzz", ["PacMan", "Snake"]) == []
+
+
+@pytest.mark.parametrize("view", ["board", "egocentric", "coarse"])
+def test_sizes_are_those_of_the_environments(view):
+    for env in registry.names():
+        name = env.partition(":")[2]
+        if env.startswith("atari:") or name in known.NEEDS:
+            continue
+        if view != "board" and name not in known.PLAYERS:
+            continue
+        protocol = config.Protocol(view=view)
+        if registry.is_device(env):
+            spec = registry.make_device(env, protocol).spec
+        else:
+            spec = registry.make_host(env, protocol, 1).spec
+        size = (
+            math.prod(spec.observation_shape)
+            * np.dtype(spec.observation_dtype).itemsize
+        )
+        assert registry.sizes(env, protocol) == (size, spec.num_actions), env
+
+
+@pytest.mark.parametrize("colour", ["rgb", "gray"])
+def test_sizes_of_atari_are_those_of_its_pictures(colour):
+    protocol = config.Protocol(colour=colour, image_size=48)
+    spec = registry.make_host("atari:Pong", protocol, 1).spec
+    size = math.prod(spec.observation_shape)
+    assert registry.sizes("atari:Pong", protocol) == (size, spec.num_actions)

@@ -29,7 +29,7 @@ def console(**options) -> tuple[rich.console.Console, io.StringIO]:
 def test_the_plan_has_a_row_for_each_cell_with_its_account():
     out, text = console()
     planned = plan_of((4000, 0.95, 0), (4000, 0.95, 1), (4000, 0.95, 5), (8000, 0.5, 0))
-    display.print_plan(out, planned, None, KEEP)
+    display.print_plan(out, planned, SETTINGS, KEEP)
     lines = text.getvalue().splitlines()
     row = next(line for line in lines if "0.95" in line)
     account = planned[0].account
@@ -45,16 +45,35 @@ def test_the_plan_has_a_row_for_each_cell_with_its_account():
     assert "4 runs" in text.getvalue()
 
 
+def test_the_plan_says_how_large_the_stores_of_a_run_get():
+    out, text = console()
+    display.print_plan(out, plan_of((4000, 0.95, 0)), SETTINGS, KEEP)
+    (line,) = [line for line in text.getvalue().splitlines() if "stores" in line]
+    assert " MB" in line
+    out, text = console()
+    own = dataclasses.replace(SETTINGS, env="module:Class")  # nothing is known of it
+    display.print_plan(out, plan_of((4000, 0.95, 0)), own, KEEP)
+    assert "stores" not in text.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (27_648_000, "27.6 MB")],
+)
+def test_bytes_are_said_as_people_say_them(number, words):
+    assert display.size(number) == words
+
+
 def test_states_are_counted_where_the_seeds_of_a_cell_differ():
     out, text = console()
     planned = plan_of((4000, 0.5, 0), (4000, 0.5, 1), (4000, 0.5, 2))
     planned[0] = planned[0]._replace(state="finished")
     planned[1] = planned[1]._replace(state="failed")
-    display.print_plan(out, planned, None, KEEP)
+    display.print_plan(out, planned, SETTINGS, KEEP)
     assert "1 to run, 1 failed, 1 finished" in text.getvalue()
     assert "1 to run, 1 failed before and left alone" in text.getvalue()
     planned[2] = planned[2]._replace(state="begun")
-    display.print_plan(out, planned, None, RETRY)
+    display.print_plan(out, planned, SETTINGS, RETRY)
     assert "1 begun, 1 failed, 1 finished" in text.getvalue()
     assert (
         "2 to run, 1 of them begun before and gone on with, 1 of them failed before "
