@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaling import checkpoint, iteration, peers, rings, sharding, snapshots
+from scaling import checkpoint, iteration, npy, peers, rings, sharding, snapshots
 from scaling.envs import autoreset
 from scaling.replay import frames as frame_store
 
@@ -343,8 +343,7 @@ class Saver:
             return Restored(state, 0)
         saved: dict[str, np.ndarray] = {}
         for file in sorted(directory.glob("environments-*.npz")):
-            with np.load(file, allow_pickle=False) as arrays:
-                saved |= dict(arrays)
+            saved |= npy.arrays_of(file)
         restored = self._host.environments.restore(saved)
         anew = ~restored.exact.reshape(len(self._shards), -1)
         complete = sharding.to_local(state.shard.steps.complete)

@@ -12,6 +12,7 @@ LAYERS = [
         "scaling.checkpoint",
         "scaling.ledger",
         "scaling.lease",
+        "scaling.npy",
         "scaling.results",
         "scaling.rings",
         "scaling.sharding",

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from scaling.datasets import npy
+from scaling import npy
 
 STORED = ("observation", "action", "reward", "terminal")
 DTYPES = {"observation": "u1", "action": "i4", "reward": "f4", "terminal": "u1"}

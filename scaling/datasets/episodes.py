@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int, Int32, Shaped
 
-from scaling.datasets import manifest, manifest_file, npy
+from scaling import npy
+from scaling.datasets import manifest, manifest_file
 
 OPEN_CHUNKS = 8  # that stay mapped; each holds a file descriptor a field
 BLOCK_BYTES = 2**20  # read at a time for a checksum

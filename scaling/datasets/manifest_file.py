@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from scaling.datasets import npy
+from scaling import npy
 from scaling.datasets.manifest import (
     FIELDS,
     INDEX_DTYPES,

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scaling.datasets import npy
+from scaling import npy
 from scaling.datasets.crc32c import masked
 
 MOST_BYTES = 512 * 2**20  # of a record: 27 000 frames of 84×84 take at most 200 MB

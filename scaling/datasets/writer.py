@@ -19,8 +19,8 @@ from typing import IO
 
 import numpy as np
 
-from scaling import results
-from scaling.datasets import journal, manifest, manifest_file, npy, validity
+from scaling import npy, results
+from scaling.datasets import journal, manifest, manifest_file, validity
 from scaling.datasets.episodes import Episode
 
 LOCK = "lock"

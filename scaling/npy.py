@@ -1,4 +1,4 @@
-"""Plain .npy files, opened only after their headers are found to be true.
+"""Plain .npy and .npz files, opened only after their headers are found to be true.
 
 A header is a claim: it is compared with the size of the file before anything is
 allocated, and a type that could hold Python objects (a pickle) is refused.
@@ -8,7 +8,9 @@ import contextlib
 import gzip
 import math
 import pathlib
+import struct
 import tokenize
+import zipfile
 import zlib
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -21,6 +23,18 @@ HEADER_STEP = 64  # bytes that a header is filled up to, as the format asks
 MOST_RATIO = 1032  # of deflate, bytes out for a byte in (zlib's technical notes)
 # What NumPy's parser raises for bytes that are no header.
 NO_HEADER = (ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError)
+
+# What zipfile raises for bytes that are no archive, or one with a password.
+NO_ARCHIVE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    UnicodeDecodeError,
+)
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # those of NumPy
 
 
 @runtime_checkable
@@ -176,6 +190,48 @@ class GzippedRows:
             raise ValueError(
                 f"{self._path} unpacks to more than its header claims; it is damaged."
             )
+
+
+def arrays_of(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Returns the arrays of an .npz file by name.
+
+    Raises:
+      ValueError: if it is damaged, an array's header is not plain, or it claims
+        another size than the file holds.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            return {
+                member.filename.removesuffix(".npy"): _member(archive, member, path)
+                for member in members
+            }
+    except NO_ARCHIVE as error:
+        raise ValueError(f"{path} is not a whole .npz file ({error}).") from error
+
+
+def _member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: pathlib.Path
+) -> np.ndarray:
+    if member.compress_type not in _METHODS:
+        raise ValueError(f"{path} is packed in a way that NumPy does not use.")
+    if member.file_size > MOST_RATIO * path.stat().st_size:
+        raise ValueError(
+            f"{path} has {path.stat().st_size:,} bytes, which cannot unpack to the "
+            f"{member.file_size:,} that it claims for {member.filename}."
+        )
+    with archive.open(member) as file:
+        header = read_header(file, path)
+        claimed = math.prod(header.shape) * header.dtype.itemsize
+        if file.tell() + claimed != member.file_size:
+            raise ValueError(
+                f"{path} claims {claimed:,} bytes for {member.filename} and has "
+                f"{member.file_size - file.tell():,}; it is damaged."
+            )
+        data = file.read(claimed)  # the archive compares its own checksum here
+    if len(data) != claimed:
+        raise ValueError(f"{path} ends too early in {member.filename}.")
+    return np.frombuffer(bytearray(data), header.dtype).reshape(header.shape)
 
 
 def gzipped_integer(path: pathlib.Path) -> int:
