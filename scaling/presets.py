@@ -87,31 +87,13 @@ ATARI_SMALL = Preset(
 )
 
 CARTPOLE = Preset(
-    settings=config.Settings(
+    settings=dataclasses.replace(
+        DEMO.settings,
         env="gymnasium:CartPole-v1",
         environments=4,
         samples_per_search=2.0,
         protocol=config.Protocol(stack=1, past_actions=0),
-        network=config.Network(kind="mlp", units=128, blocks=1, head_units=128),
-        value=config.Value(bins=49, limit=12.0, scale=0.1),
-        search=config.Search(policy="gumbel", simulations=8),
-        replay=config.Replay(
-            window=1_000_000,
-            window_share=0.2,
-            segment_length=16,
-            warm_up=64,
-            priority_exponent=0.0,
-            importance_exponent=0.0,
-        ),
-        learner=config.Learner(
-            batch_size=64,
-            discount=0.997,
-            learning_rate=1e-3,
-            weight_decay=1e-7,
-            gradient_clip=5.0,
-            value_weight=0.25,
-        ),
-        evaluation=config.Evaluation(episodes=64, curve_points=3),
+        learner=dataclasses.replace(DEMO.settings.learner, discount=0.997),
     ),
     budgets="3e3..3e4:3",
     fractions="0,0.5,0.9",

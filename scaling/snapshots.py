@@ -40,6 +40,7 @@ class Store:
 
     def __init__(self, root: pathlib.Path, keep: int):
         self.root, self.chunks, self._keep = root, root / "chunks", keep
+        self._described: dict[str, dict[str, Any]] = {}  # chunks: they never change
 
     def newest(self) -> tuple[Snapshot | None, list[str]]:
         """Returns the newest whole checkpoint, and a sentence for each one skipped."""
@@ -76,11 +77,11 @@ class Store:
         group, directory = peers.group(), self._unfinished(call)
         listed = {}
         for file in files:
-            within = file.relative_to(
-                directory if directory in file.parents else self.root
-            )
-            sync(file)
-            listed[str(within)] = describe(file)
+            is_own = directory in file.parents
+            within = str(file.relative_to(directory if is_own else self.root))
+            listed[within] = self._described.get(within) or _last(file)
+            if not is_own:
+                self._described[within] = listed[within]
         _write(directory / f"files-{group.number}.json", json.dumps(listed))
         group.barrier()
         final = self.root / f"{call:012d}"
@@ -129,6 +130,8 @@ class Store:
                 raise ValueError(f"lacks {name}.")
             if file.stat().st_size != expected["size"] or describe(file) != expected:
                 raise ValueError(f"is damaged: {name} is not what was written.")
+        chunks = {k: v for k, v in body["files"].items() if k.startswith("chunks/")}
+        self._described |= chunks
         return body["meta"]
 
     def _locate(self, directory: pathlib.Path, name: str) -> pathlib.Path:
@@ -152,8 +155,15 @@ class Store:
             except ValueError:  # damaged: it will be skipped, and goes in its turn
                 continue
         for chunk in self.chunks.iterdir():
-            if f"chunks/{chunk.name}" not in needed:
+            if (name := f"chunks/{chunk.name}") not in needed:
                 chunk.unlink(missing_ok=True)
+                self._described.pop(name, None)
+
+
+def _last(file: pathlib.Path) -> dict[str, Any]:
+    """Returns size and sha256 of a file that is on the disk from now on."""
+    sync(file)
+    return describe(file)
 
 
 def describe(file: pathlib.Path) -> dict[str, Any]:
