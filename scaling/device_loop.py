@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, UInt32
 
-from scaling import accounting, config, iteration, sharding, types
+from scaling import accounting, config, iteration, run_state, sharding, types
 from scaling import layout as layouts
 from scaling.envs import autoreset, interface
 from scaling.replay import frames as frame_store
@@ -21,12 +21,12 @@ from scaling.replay import steps
 class Programs(NamedTuple):
     """The compiled programs of a run."""
 
-    begin: Callable[..., iteration.State]
+    begin: Callable[..., run_state.State]
     """(seed, numbers of the shards [G]) → state before any call"""
-    advance: Callable[..., iteration.State]
+    advance: Callable[..., run_state.State]
     """(state, calls, number, total updates) → state: runs the first `number` of
     `calls` (an array of each field) with no return to the host"""
-    read_log: Callable[..., tuple[iteration.State, iteration.Summary]]
+    read_log: Callable[..., tuple[run_state.State, run_state.Summary]]
     """state → state with its sums for the log at zero, and what they were"""
 
 
@@ -42,7 +42,7 @@ def make_programs(
     advance = functools.partial(_advance, env=env, parts=parts)
     read_log = functools.partial(iteration.read_log, total=sharding.total(mesh))
     rows, whole = sharding.ROWS, sharding.WHOLE
-    state = iteration.specs(iteration.learner_specs(mesh, settings, env.spec))
+    state = run_state.specs(run_state.learner_specs(mesh, settings, env.spec))
     return Programs(
         sharding.program(begin, mesh, (whole, rows), state),
         sharding.program(
@@ -58,7 +58,7 @@ def _begin(
     *,
     env: interface.DeviceEnvironment,
     parts: iteration.Parts,
-) -> iteration.State:
+) -> run_state.State:
     layout, spec, key = parts.layout, env.spec, jax.random.key(seed)
     shape = (number.size, max(1, layout.environments), layout.step_capacity)
     frames = frame_store.empty_on_device(
@@ -67,25 +67,25 @@ def _begin(
     observation, rows = frames[:, :, 0], ()
     if layout.environments:
         every = jax.random.split(
-            jax.random.fold_in(key, iteration.ENVIRONMENT),
+            jax.random.fold_in(key, run_state.ENVIRONMENT),
             layout.shards * layout.environments,
         )
         own = frame_store.to_shards(every, layout.shards)[number]
         rows, observation = autoreset.reset(env, frame_store.to_rows(own))
-    return parts.initial(key, iteration.Start(number, observation, rows, frames))
+    return parts.initial(key, run_state.Start(number, observation, rows, frames))
 
 
 def _advance(
-    state: iteration.State,
+    state: run_state.State,
     calls: accounting.Calls,
     number: Int[Array, ""],
     total_updates: Int[Array, ""],
     *,
     env: interface.DeviceEnvironment,
     parts: iteration.Parts,
-) -> iteration.State:
-    def body(index: Array, state: iteration.State) -> iteration.State:
-        call = iteration.Call(*(field[index] for field in calls))
+) -> run_state.State:
+    def body(index: Array, state: run_state.State) -> run_state.State:
+        call = run_state.Call(*(field[index] for field in calls))
         return one_call(env, parts, state, call, total_updates)
 
     return jax.lax.fori_loop(0, number, body, state)
@@ -94,10 +94,10 @@ def _advance(
 def one_call(
     env: interface.DeviceEnvironment,
     parts: iteration.Parts,
-    state: iteration.State,
-    call: iteration.Call,
+    state: run_state.State,
+    call: run_state.Call,
     total_updates: Int[Array, ""],
-) -> iteration.State:
+) -> run_state.State:
     """Returns the state after one call."""
     layout, shards = parts.layout, state.shard.number.size
     placed = parts.place(state, call)
@@ -120,11 +120,11 @@ def one_call(
 
 def learn(
     parts: iteration.Parts,
-    state: iteration.State,
-    placed: iteration.Placed,
-    call: iteration.Call,
+    state: run_state.State,
+    placed: run_state.Placed,
+    call: run_state.Call,
     total_updates: Int[Array, ""],
-) -> iteration.State:
+) -> run_state.State:
     """Returns the state after the call's updates."""
 
     def body(index: Array, carry: Any) -> Any:
@@ -146,10 +146,10 @@ def learn(
 def act(
     env: interface.DeviceEnvironment,
     layout: layouts.Layout,
-    state: iteration.State,
+    state: run_state.State,
     searched: types.Searched,
-    call: iteration.Call,
-) -> tuple[iteration.State, steps.Facts, Array]:
+    call: run_state.Call,
+) -> tuple[run_state.State, steps.Facts, Array]:
     """Returns the state, facts [G, E] and observations after the environments act.
 
     In a call without fresh rows they stay as they are. In the trimmed last call all

@@ -23,6 +23,7 @@ from scaling import (
     groups,
     iteration,
     peers,
+    run_state,
     saving,
     sharding,
     types,
@@ -39,13 +40,13 @@ from scaling.replay import steps
 class Programs(NamedTuple):
     """The compiled parts of an iteration; stores of frames are not in them."""
 
-    initial: Callable[..., iteration.State]
-    place: Callable[..., iteration.Placed]
+    initial: Callable[..., run_state.State]
+    place: Callable[..., run_state.Placed]
     search: tuple[Callable[..., types.Searched], ...]  # one for each group
     draw: Callable[..., Any]
     learn: Callable[..., tuple[update.LearnerState, update.Metrics]]
-    record: Callable[..., iteration.State]
-    read_log: Callable[..., tuple[iteration.State, iteration.Summary]]
+    record: Callable[..., run_state.State]
+    read_log: Callable[..., tuple[run_state.State, run_state.Summary]]
 
 
 class Happened(NamedTuple):
@@ -66,9 +67,9 @@ def programs(
     """Returns one set of programs for all cells of these settings and sizes."""
     parts = iteration.make_parts(settings, spec, layout, sharding.mean(mesh))
     rows, whole = sharding.ROWS, sharding.WHOLE
-    learner = iteration.learner_specs(mesh, settings, spec)
-    state = iteration.specs(learner)
-    placed = iteration.placed_specs()
+    learner = run_state.learner_specs(mesh, settings, spec)
+    state = run_state.specs(learner)
+    placed = run_state.placed_specs()
     make = functools.partial(sharding.program, mesh=mesh)
     bind = functools.partial
     split = groups.make(settings.groups, layout, mesh)
@@ -108,8 +109,8 @@ def programs(
     )
 
 
-def _initial(seed: Any, number: Any, *, parts: iteration.Parts) -> iteration.State:
-    return parts.initial(jax.random.key(seed), iteration.Start(number, (), (), ()))
+def _initial(seed: Any, number: Any, *, parts: iteration.Parts) -> run_state.State:
+    return parts.initial(jax.random.key(seed), run_state.Start(number, (), (), ()))
 
 
 def _search(learner, frames, placed, call, total_updates, *, parts, rows):
@@ -190,14 +191,14 @@ class HostLoop:
 
     def advance(
         self,
-        state: iteration.State,
+        state: run_state.State,
         calls: accounting.Calls,
         number: int,
         total_updates: int,
-    ) -> iteration.State:
+    ) -> run_state.State:
         """Returns the state after the first `number` of `calls`."""
         for index in range(number):
-            call = iteration.Call(*(np.int32(field[index]) for field in calls))
+            call = run_state.Call(*(np.int32(field[index]) for field in calls))
             state = self._call(state, call, total_updates)
         return state
 
@@ -207,8 +208,8 @@ class HostLoop:
         return saving.Host(self._environments, self._frames)
 
     def read_log(
-        self, state: iteration.State
-    ) -> tuple[iteration.State, iteration.Summary]:
+        self, state: run_state.State
+    ) -> tuple[run_state.State, run_state.Summary]:
         """Returns the state with its sums for the log at zero, and what they were."""
         return self._programs.read_log(state)
 
@@ -222,10 +223,10 @@ class HostLoop:
 
     def _call(
         self,
-        state: iteration.State,
-        call: iteration.Call,
+        state: run_state.State,
+        call: run_state.Call,
         total_updates: int,
-    ) -> iteration.State:
+    ) -> run_state.State:
         placed = self._programs.place(state, call)
         batches = self._batches(state, placed, call)
         first = next(batches, None)  # on its way while the device searches
@@ -252,7 +253,7 @@ class HostLoop:
         return state
 
     def _batches(
-        self, state: iteration.State, placed: iteration.Placed, call: iteration.Call
+        self, state: run_state.State, placed: run_state.Placed, call: run_state.Call
     ) -> Iterator[tuple[Any, Future]]:
         """Yields the samples of the call's updates; the next frames are on the way.
 
@@ -284,9 +285,9 @@ class HostLoop:
 
     def _search_and_act(
         self,
-        state: iteration.State,
-        placed: iteration.Placed,
-        call: iteration.Call,
+        state: run_state.State,
+        placed: run_state.Placed,
+        call: run_state.Call,
         total_updates: int,
     ) -> tuple[list[types.Searched], list[Future]]:
         """Searches group after group; a group's environments step meanwhile."""

@@ -8,10 +8,9 @@ step while the device works. In both, an iteration (a *call*) is
 
 and learning does not wait for what this call's environments do.
 
-Everything with a row axis is laid out [G shards, rows]. A shard steps, stores and
-samples for itself: the parts are mapped over the leading axis, which holds all
-shards, or those of one device of a mesh. A shard's number is in the state, so the
-parts do not know where they run; only the means of the learner cross devices.
+A shard steps, stores and samples for itself: the parts are mapped over the leading axis
+of `scaling.run_state`, which holds all shards, or those of one device of a mesh. Only
+the means of the learner cross devices.
 """
 
 import functools
@@ -20,135 +19,33 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key, UInt32
+from jaxtyping import Array, Float, Int
 
-from scaling import config, sharding, types
+from scaling import batches, config, run_state, types
 from scaling import layout as layouts
 from scaling.agent import model as models
 from scaling.learner import loss, sampling, update
 from scaling.reanalyse import lanes
-from scaling.replay import frames as frame_store
 from scaling.replay import steps, window
 from scaling.search import mcts
-
-
-class Shard(NamedTuple):
-    """What a shard keeps; every field has a leading axis G."""
-
-    number: Int[Array, " G"]  # of the shard in the run
-    steps: steps.Steps
-    lanes: lanes.Lanes
-    window: window.Window
-    digest: UInt32[Array, " G"]  # of every action and reward
-
-
-class State(NamedTuple):
-    """Everything that changes in a run, but frames kept on the host."""
-
-    learner: update.LearnerState
-    shard: Shard
-    frames: Any  # [G, E, T, ...] on the device, or () when the host has them
-    env: Any  # device environments with autoreset, [G·E] rows, or ()
-    episodes: "Episodes"
-    metrics: update.Metrics  # sums over the updates since the log last read
-    key: Key[Array, ""]  # of the run; never changed
-
-
-class Episodes(NamedTuple):
-    """Returns of training episodes, for the log."""
-
-    running: Float[Array, "G E"]  # return so far of the episode under way
-    finished: Int[Array, " G"]  # episodes that ended since the log last read
-    total: Float[Array, " G"]  # sum of their returns
-
-
-class Summary(NamedTuple):
-    """What some calls did, over all shards; the same on every device."""
-
-    metrics: update.Metrics  # sums over the updates
-    finished: Int[Array, ""]  # episodes that ended
-    total: Float[Array, ""]  # sum of their returns
-
-
-class Start(NamedTuple):
-    """What a run starts from, beside its key."""
-
-    number: Int[Array, " G"]  # of the shards
-    observation: Any  # first ones, [G·E, ...]; () when the host has the frames
-    env: Any  # device environments after their reset, [G·E] rows, or ()
-    frames: Any  # zeroed, [G, E, T, ...], or ()
-
-
-class Call(NamedTuple):
-    """What one call does: a row of `accounting.Calls`; whole numbers of shape []."""
-
-    number: Any
-    fresh: Any
-    stored: Any
-    first_stored: Any
-    updates: Any
-    window_from: Any
-    first_update: Any
-
-
-class Placed(NamedTuple):
-    """Where the lanes look in this call."""
-
-    lanes: lanes.Lanes  # fields [G, L]
-    live: Bool[Array, "G L"]
-    stack: steps.Stack  # of the frames, fields [G, L, ...]
-    past: Int[Array, "G L H"]  # past actions
-    keys: Key[Array, "G L"]
-    sampleable: Float[Array, ""]  # mean entries of a shard that the learner may draw
-
-
-# What a key is for; a key is fold_in(fold_in(run key, purpose), number).
-_PLACE, _SEARCH, _SAMPLE, _INIT, ENVIRONMENT = range(5)
 
 
 class Parts(NamedTuple):
     """The parts of an iteration, with what is static bound."""
 
     layout: layouts.Layout
-    initial: Callable[..., State]
-    place: Callable[[State, Call], Placed]
+    initial: Callable[..., run_state.State]
+    place: Callable[[run_state.State, run_state.Call], run_state.Placed]
     search: mcts.SearchFunction
-    draw: Callable[[State, Placed, Call, Array], sampling.Samples]
+    draw: Callable[
+        [run_state.State, run_state.Placed, run_state.Call, Array], sampling.Samples
+    ]
     batch: Callable[..., loss.Batch]
     update: Callable[..., tuple[update.LearnerState, update.Metrics]]
-    record: Callable[..., State]
-    temperature: Callable[[Call, Array], Array]
-    gather: Callable[[State, steps.Stack], Array]
-    batch_stacks: Callable[[State, sampling.Samples], tuple[steps.Stack, ...]]
-
-
-def specs(learner: Any) -> Any:
-    """Returns where the state lies on a mesh, as a `State`; the learner's is given."""
-    whole: Any = sharding.WHOLE
-    rows: Any = sharding.ROWS
-    return State(
-        learner,
-        shard=rows,
-        frames=rows,
-        env=rows,
-        episodes=rows,
-        metrics=whole,
-        key=whole,
-    )
-
-
-def placed_specs() -> Any:
-    """Returns where the lanes' places lie on a mesh, as a `Placed`."""
-    whole: Any = sharding.WHOLE
-    rows: list[Any] = [sharding.ROWS] * (len(Placed._fields) - 1)
-    return Placed(*rows, sampleable=whole)
-
-
-def learner_specs(mesh: Any, settings: config.Settings, spec: types.EnvSpec) -> Any:
-    """Returns where the learner lies on a mesh."""
-    model = models.make_model(spec, settings)
-    begin = functools.partial(update.initial, model=model, settings=settings.learner)
-    return sharding.parameters(mesh, jax.eval_shape(begin, jax.random.key(0)))
+    record: Callable[..., run_state.State]
+    temperature: Callable[[run_state.Call, Array], Array]
+    gather: Callable[[run_state.State, steps.Stack], Array]
+    batch_stacks: Callable[[run_state.State, sampling.Samples], tuple[steps.Stack, ...]]
 
 
 def make_parts(
@@ -169,99 +66,35 @@ def make_parts(
     bind = functools.partial
     return Parts(
         layout=layout,
-        initial=bind(initial, model=model, settings=settings, spec=spec, layout=layout),
+        initial=bind(
+            run_state.initial, model=model, settings=settings, spec=spec, layout=layout
+        ),
         place=bind(place, settings=settings, layout=layout, mean=mean),
         search=mcts.make_search(model, settings.search, settings.learner.discount),
-        draw=bind(draw, settings=settings, layout=layout),
-        batch=bind(make_batch, model=model, settings=settings),
+        draw=bind(batches.draw, settings=settings, layout=layout),
+        batch=bind(batches.make_batch, model=model, settings=settings),
         update=bind(update.update, model=model, settings=settings.learner, mean=mean),
         record=bind(record, settings=settings, layout=layout),
         temperature=bind(temperature, settings=settings.search),
-        gather=gather,
-        batch_stacks=bind(batch_stacks, settings=settings),
+        gather=batches.gather,
+        batch_stacks=bind(batches.batch_stacks, settings=settings),
     )
-
-
-def initial(
-    key: Key[Array, ""],
-    start: Start,
-    *,
-    model: models.Model,
-    settings: config.Settings,
-    spec: types.EnvSpec,
-    layout: layouts.Layout,
-) -> State:
-    """Returns the state before the first call.
-
-    Args:
-      key: of the run.
-      start: environments, their first observations and empty frames.
-      model: the networks.
-      settings: of the run.
-      spec: of the environment.
-      layout: sizes.
-    """
-    number, observation, env, frames = start
-
-    def repeat(tree: Any) -> Any:
-        return jax.tree.map(lambda x: jnp.stack([x] * number.size), tree)
-
-    if not isinstance(frames, tuple):
-        first = observation.reshape(*frames.shape[:2], *frames.shape[3:])
-        frames = frames.at[:, :, 0].set(first)
-    columns = max(1, layout.environments)
-    shard = Shard(
-        number=number,
-        steps=repeat(steps.empty(columns, layout.step_capacity)),
-        lanes=repeat(lanes.initial(layout.environments, layout.stored_slots)),
-        window=repeat(
-            window.empty(layout.lanes, layout.window_capacity, spec.num_actions)
-        ),
-        digest=jnp.zeros(number.size, jnp.uint32),
-    )
-    return State(
-        learner=update.initial(_key(key, _INIT, 0), model, settings.learner),
-        shard=shard,
-        frames=frames,
-        env=env,
-        episodes=_no_episodes(number.size, layout.environments),
-        metrics=update.no_metrics(),
-        key=key,
-    )
-
-
-def _no_episodes(shards: int, environments: int) -> Episodes:
-    zeros = jnp.zeros(shards)
-    return Episodes(jnp.zeros((shards, environments)), zeros.astype(jnp.int32), zeros)
-
-
-def _key(key: Key[Array, ""], purpose: int, number: Any) -> Key[Array, ""]:
-    return jax.random.fold_in(jax.random.fold_in(key, purpose), number)
-
-
-def _keys_of_shards(
-    state: State, purpose: int, number: Any, shards: int
-) -> Key[Array, " G"]:
-    """Returns the shards' keys, the same wherever the shards are."""
-    return jax.random.split(_key(state.key, purpose, number), shards)[
-        state.shard.number
-    ]
 
 
 def place(
-    state: State,
-    call: Call,
+    state: run_state.State,
+    call: run_state.Call,
     *,
     settings: config.Settings,
     layout: layouts.Layout,
     mean: Callable[[Any], Any],
-) -> Placed:
+) -> run_state.Placed:
     """Returns where every lane looks, stored lanes between segments placed anew."""
     shards, fresh_rows = layout.shards, layout.environments
     protocol = settings.protocol
     no_turns = jnp.zeros((), jnp.int32)  # all environments step, or none
 
-    def of_shard(shard: Shard, key: Array):
+    def of_shard(shard: run_state.Shard, key: Array):
         live = jnp.concatenate(
             [
                 lanes.live_rows(call.fresh, no_turns, shard.number, shards, fresh_rows),
@@ -280,9 +113,9 @@ def place(
         past = steps.past_actions(shard.steps, *at, protocol.past_actions)
         return placed, live, stack, past
 
-    keys = _keys_of_shards(state, _PLACE, call.number, shards)
-    search_key = _key(state.key, _SEARCH, call.number)
-    return Placed(
+    keys = run_state.keys_of_shards(state, run_state.PLACE, call.number, shards)
+    search_key = run_state.key_for(state.key, run_state.SEARCH, call.number)
+    return run_state.Placed(
         *jax.vmap(of_shard)(state.shard, keys),
         keys=lanes.keys_of_rows(search_key, state.shard.number, layout.lanes),
         sampleable=_sampleable(state, call, settings.replay, mean),
@@ -290,7 +123,10 @@ def place(
 
 
 def _sampleable(
-    state: State, call: Call, settings: config.Replay, mean: Callable[[Any], Any]
+    state: run_state.State,
+    call: run_state.Call,
+    settings: config.Replay,
+    mean: Callable[[Any], Any],
 ) -> Float[Array, ""]:
     """Returns the mean number of entries that a shard's samples are drawn from.
 
@@ -302,13 +138,8 @@ def _sampleable(
     return mean(number(state.shard.window, call.window_from).mean())
 
 
-def gather(state: State, stack: steps.Stack) -> Array:
-    """Returns stacked frames [G, B, D, ...] from the device's store."""
-    return jax.vmap(frame_store.gather)(state.frames, stack)
-
-
 def temperature(
-    call: Call, total_updates: Int[Array, ""], *, settings: config.Search
+    call: run_state.Call, total_updates: Int[Array, ""], *, settings: config.Search
 ) -> Float[Array, ""]:
     """Returns the temperature of acting at the share of updates made so far."""
     progress = call.first_update / jnp.maximum(total_updates, 1)
@@ -318,92 +149,16 @@ def temperature(
     return value
 
 
-def draw(
-    state: State,
-    placed: Placed,
-    call: Call,
-    number: Int[Array, ""],
-    *,
-    settings: config.Settings,
-    layout: layouts.Layout,
-) -> sampling.Samples:
-    """Returns the samples [G, B/G, ...] of update `number` of the run."""
-    rows = settings.learner.batch_size // layout.shards
-    keys = _keys_of_shards(state, _SAMPLE, number, layout.shards)
-    drawn_from = sampling.From(call.window_from, placed.sampleable)
-    draw_all = jax.vmap(sampling.draw, in_axes=(0, None, 0, None, None))
-    return draw_all(state.shard.window, drawn_from, keys, rows, settings)
-
-
-def batch_stacks(
-    state: State, samples: sampling.Samples, *, settings: config.Settings
-) -> tuple[steps.Stack, ...]:
-    """Returns where the frames of a batch lie, fields [G, B/G, ...].
-
-    The first stack is of the root steps; for a target network K + 1 more follow,
-    of the steps whose values end the value targets.
-    """
-    wanted = [samples.step]
-    if settings.learner.bootstrap == "target_network":
-        wanted += list(jnp.moveaxis(sampling.bootstrap_steps(samples), -1, 0))
-    return tuple(
-        jax.vmap(steps.stack_at, in_axes=(0, 0, 0, None))(
-            state.shard.steps, samples.column, step, settings.protocol.stack
-        )
-        for step in wanted
-    )
-
-
-def make_batch(
-    state: State,
-    samples: sampling.Samples,
-    frames: tuple[Array, ...],
-    *,
-    model: models.Model,
-    settings: config.Settings,
-) -> loss.Batch:
-    """Returns the learner's batch, rows of all shards in one axis.
-
-    Args:
-      state: of the run.
-      samples: drawn for this update.
-      frames: stacked, [G, B/G, D, ...], one for each of `batch_stacks`.
-      model: the networks.
-      settings: of the run.
-    """
-
-    def history_at(step: Array, stacked: Array) -> types.History:
-        past = jax.vmap(steps.past_actions, in_axes=(0, 0, 0, None))(
-            state.shard.steps, samples.column, step, settings.protocol.past_actions
-        )
-        return frame_store.to_rows(types.History(stacked, past))
-
-    def target_value(step: Array, stacked: Array) -> Array:
-        params = state.learner.target_params
-        hidden = model.represent(params, history_at(step, stacked))
-        return model.decode(model.predict(params, hidden).value_logits)
-
-    rows = frame_store.to_rows(samples)
-    bootstrap = rows.bootstrap
-    for_roots, *for_ends = frames
-    if for_ends:
-        ends = jnp.moveaxis(sampling.bootstrap_steps(samples), -1, 0)
-        values = [target_value(*pair) for pair in zip(ends, for_ends, strict=True)]
-        bootstrap = jnp.stack(values, axis=-1)
-    history = history_at(samples.step, for_roots)
-    return sampling.batch(rows, history, bootstrap, settings.learner)
-
-
 def record(
-    state: State,
-    placed: Placed,
-    call: Call,
+    state: run_state.State,
+    placed: run_state.Placed,
+    call: run_state.Call,
     searched: types.Searched,
     outcome: steps.Facts,
     *,
     settings: config.Settings,
     layout: layouts.Layout,
-) -> State:
+) -> run_state.State:
     """Returns the state with the call's searches and environment steps recorded.
 
     Args:
@@ -419,7 +174,7 @@ def record(
     one_shard = functools.partial(
         _record_shard, call=call, settings=settings, layout=layout
     )
-    of_rows: Any = placed_specs()._replace(sampleable=None)
+    of_rows: Any = run_state.placed_specs()._replace(sampleable=None)
     axes = jax.tree.map(lambda _: 0, of_rows)
     shard = jax.vmap(one_shard, in_axes=(0, axes, 0, 0))(
         state.shard, placed, searched, outcome
@@ -430,15 +185,15 @@ def record(
 
 
 def _record_shard(
-    shard: Shard,
-    placed_lanes: Placed,
+    shard: run_state.Shard,
+    placed_lanes: run_state.Placed,
     searched: types.Searched,
     outcome: steps.Facts,
     *,
-    call: Call,
+    call: run_state.Call,
     settings: config.Settings,
     layout: layouts.Layout,
-) -> Shard:
+) -> run_state.Shard:
     environments = layout.environments
     placed, live = placed_lanes.lanes, placed_lanes.live
     stored = shard.steps
@@ -467,7 +222,7 @@ def _record_shard(
     searches = window.append(shard.window, entry, live, closes)
     if settings.replay.priority_exponent:
         searches = sampling.refresh_priorities(searches, live, settings)
-    return Shard(
+    return run_state.Shard(
         number=shard.number,
         steps=stored,
         lanes=lanes.advance(placed, live, closes, environments),
@@ -476,7 +231,9 @@ def _record_shard(
     )
 
 
-def read_log(state: State, *, total: Callable[[Any], Any]) -> tuple[State, Summary]:
+def read_log(
+    state: run_state.State, *, total: Callable[[Any], Any]
+) -> tuple[run_state.State, run_state.Summary]:
     """Returns the state with its sums for the log at zero, and what they were.
 
     Args:
@@ -486,9 +243,9 @@ def read_log(state: State, *, total: Callable[[Any], Any]) -> tuple[State, Summa
     counts = state.episodes
     finished, returns = total((counts.finished.sum(), counts.total.sum()))
     read = jax.tree.map(jnp.zeros_like, (counts.finished, counts.total))
-    episodes = Episodes(counts.running, *read)
+    episodes = run_state.Episodes(counts.running, *read)
     state_read = state._replace(episodes=episodes, metrics=update.no_metrics())
-    return state_read, Summary(state.metrics, finished, returns)
+    return state_read, run_state.Summary(state.metrics, finished, returns)
 
 
 def _digest(digest: Array, action: Array, reward: Array, live: Array) -> Array:
@@ -502,10 +259,12 @@ def _digest(digest: Array, action: Array, reward: Array, live: Array) -> Array:
     return digest * jnp.uint32(1664525) + mixed + jnp.uint32(1013904223)
 
 
-def _count_episodes(episodes: Episodes, outcome: steps.Facts, live: Array) -> Episodes:
+def _count_episodes(
+    episodes: run_state.Episodes, outcome: steps.Facts, live: Array
+) -> run_state.Episodes:
     running = episodes.running + jnp.where(live, outcome.reward, 0.0)
     ended = live & outcome.last
-    return Episodes(
+    return run_state.Episodes(
         running=jnp.where(ended, 0.0, running),
         finished=episodes.finished + ended.sum(axis=1, dtype=jnp.int32),
         total=episodes.total + jnp.where(ended, running, 0.0).sum(axis=1),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scaling import accounting, iteration, peers
+from scaling import accounting, peers, run_state
 
 
 class DivergedError(RuntimeError):
@@ -21,7 +21,7 @@ class DivergedError(RuntimeError):
 def train_line(
     account: accounting.Account,
     call: int,
-    summary: iteration.Summary,
+    summary: run_state.Summary,
     seconds: float,
 ) -> dict[str, Any]:
     """Returns a line: counts so far, and means since the line before."""

@@ -14,7 +14,7 @@ from scaling import (
     device_loop,
     evaluate,
     host_loop,
-    iteration,
+    run_state,
     saving,
     sharding,
     types,
@@ -29,9 +29,9 @@ class Loop(NamedTuple):
     """A run before its first call, and what moves it on."""
 
     spec: types.EnvSpec
-    state: iteration.State
-    advance: Callable[..., iteration.State]  # (state, calls, number, total updates)
-    read_log: Callable[..., tuple[iteration.State, iteration.Summary]]
+    state: run_state.State
+    advance: Callable[..., run_state.State]  # (state, calls, number, total updates)
+    read_log: Callable[..., tuple[run_state.State, run_state.Summary]]
     evaluate: evaluate.Evaluate
     host: saving.Host | None  # what of the state the host keeps
     close: Callable[[], None]

@@ -16,7 +16,7 @@ from scaling import (
     config,
     device_loop,
     host_loop,
-    iteration,
+    run_state,
     sharding,
     training,
     types,
@@ -163,7 +163,7 @@ def _on_host(
         return _rows(mesh, stacked, spec.observation_dtype)
 
     number = _whole(np.int32)
-    call = iteration.Call(*(number for _ in iteration.Call._fields))
+    call = run_state.Call(*(number for _ in run_state.Call._fields))
     shards = _rows(mesh, (layout.shards,), np.int32)
     state = jax.eval_shape(made.initial, _whole(np.uint32), shards)
     placed = jax.eval_shape(made.place, state, call)
@@ -195,7 +195,7 @@ def _happened(layout: layouts.Layout, mesh: jax.sharding.Mesh) -> host_loop.Happ
     return host_loop.Happened(*(_rows(mesh, shape, kind) for kind in kinds))
 
 
-def _state_bytes(state: iteration.State) -> dict[str, int]:
+def _state_bytes(state: run_state.State) -> dict[str, int]:
     return {
         "learner": bytes_on_one(state.learner),
         "window": bytes_on_one(state.shard),

@@ -23,12 +23,12 @@ from scaling import (
     config,
     evaluate,
     execution,
-    iteration,
     ledger,
     log,
     loops,
     peers,
     results,
+    run_state,
     saving,
     sharding,
     snapshots,
@@ -141,7 +141,7 @@ def _prepared(
 
 def _begin(
     work: training.Run, snapshot: snapshots.Snapshot | None
-) -> tuple[training.Run, iteration.State, int]:
+) -> tuple[training.Run, run_state.State, int]:
     """Returns the work, the state and the call to begin with."""
     if snapshot is None:
         work.journal.go_on({})
@@ -160,7 +160,7 @@ def _begin(
 def _row(
     work: training.Run,
     directory: pathlib.Path,
-    state: iteration.State,
+    state: run_state.State,
     score: dict[str, Any],
     seconds: float,
 ) -> dict[str, Any]:
@@ -261,7 +261,7 @@ def _largest(
 def _counts(
     settings: config.Settings,
     account: accounting.Account,
-    state: iteration.State,
+    state: run_state.State,
     spec: Any,
 ) -> dict[str, Any]:
     """Returns the columns of the row that count, from the stores where they can."""
@@ -300,7 +300,7 @@ def _flops(settings: config.Settings, spec: Any, searched: int, samples: int) ->
     return searched * search + samples * sample
 
 
-def _digest(state: iteration.State) -> str:
+def _digest(state: run_state.State) -> str:
     """Returns the hash of every action and reward of the run."""
     return "".join(
         f"{int(word):08x}" for word in sharding.everywhere(state.shard.digest)

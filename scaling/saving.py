@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaling import checkpoint, iteration, npy, peers, rings, sharding, snapshots
+from scaling import checkpoint, npy, peers, rings, run_state, sharding, snapshots
 from scaling.envs import autoreset
 from scaling.replay import frames as frame_store
 
@@ -38,7 +38,7 @@ class Host(NamedTuple):
 class Restored(NamedTuple):
     """A run taken up again."""
 
-    state: iteration.State
+    state: run_state.State
     begun_anew: int  # environments of this process that could not be put back
 
 
@@ -78,7 +78,7 @@ class Leaf(NamedTuple):
         return jnp.issubdtype(self.value.dtype, jax.dtypes.prng_key)
 
 
-def leaves_of(state: iteration.State) -> dict[str, list[Leaf]]:
+def leaves_of(state: run_state.State) -> dict[str, list[Leaf]]:
     """Returns the leaves by kind, in the order of the state."""
     kinds: dict[str, list[Leaf]] = {kind: [] for kind in (WHOLE, REST, STEPS, WINDOW)}
     for path, value in jax.tree_util.tree_flatten_with_path(state)[0]:
@@ -112,7 +112,7 @@ class Saver:
         self._writing: concurrent.futures.Future | None = None
         self.saved: Saved | None = None  # the last checkpoint that is on the disk
 
-    def save(self, state: iteration.State, call: int, meta: dict[str, Any]) -> None:
+    def save(self, state: run_state.State, call: int, meta: dict[str, Any]) -> None:
         """Begins to write a checkpoint; waits only for the one before.
 
         Args:
@@ -220,7 +220,7 @@ class Saver:
         return self._host.environments.save()
 
     def _changed(
-        self, kinds: dict[str, list[Leaf]], state: iteration.State, call: int
+        self, kinds: dict[str, list[Leaf]], state: run_state.State, call: int
     ) -> list[tuple[str, list[np.ndarray]]]:
         """Returns name and arrays of each chunk written since the last checkpoint."""
         found = []
@@ -241,7 +241,7 @@ class Saver:
             self._cursors[ring], self._tables[ring] = now, table
         return found
 
-    def _rings(self, state: iteration.State) -> list[tuple[str, Any, int, int]]:
+    def _rings(self, state: run_state.State) -> list[tuple[str, Any, int, int]]:
         """Returns each ring, its cursors, and entries around them that may change."""
         # The pending step has a frame and an age, but is not complete.
         steps = (STEPS, state.shard.steps.complete, 0, 1)
@@ -257,7 +257,7 @@ class Saver:
             parts.append(self._host.frames.read(start, start + cut.size))
         return parts
 
-    def restore(self, like: iteration.State, snapshot: snapshots.Snapshot) -> Restored:
+    def restore(self, like: run_state.State, snapshot: snapshots.Snapshot) -> Restored:
         """Returns the state of a checkpoint, and puts the environments back.
 
         Args:
@@ -337,7 +337,7 @@ class Saver:
         }
 
     def _put_environments_back(
-        self, state: iteration.State, directory: pathlib.Path
+        self, state: run_state.State, directory: pathlib.Path
     ) -> Restored:
         if self._host is None or self._host.environments is None:
             return Restored(state, 0)
@@ -356,7 +356,7 @@ class Saver:
 
 
 @jax.jit
-def _begin_anew(state: iteration.State, anew: jax.Array) -> iteration.State:
+def _begin_anew(state: run_state.State, anew: jax.Array) -> run_state.State:
     """Returns the state with the episodes of some environments ended where they are.
 
     The step before the pending one becomes an episode's last, without termination;

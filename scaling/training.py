@@ -16,11 +16,11 @@ from scaling import (
     config,
     evaluate,
     execution,
-    iteration,
     ledger,
     log,
     loops,
     peers,
+    run_state,
     saving,
     sharding,
 )
@@ -54,14 +54,14 @@ class Run(NamedTuple):
 class Now(NamedTuple):
     """Where the run is."""
 
-    state: iteration.State
+    state: run_state.State
     call: int
     saved: float  # when the last checkpoint was begun
     saved_call: int
     told: int = -1  # the last checkpoint that was reported
 
 
-def train(run: Run, state: iteration.State, call: int) -> iteration.State:
+def train(run: Run, state: run_state.State, call: int) -> run_state.State:
     """Returns the state after the last call, a checkpoint of it written.
 
     Args:
@@ -174,7 +174,7 @@ def padded(calls: accounting.Calls) -> accounting.Calls:
 
 
 def _curve_point(
-    run: Run, line: dict[str, Any], state: iteration.State
+    run: Run, line: dict[str, Any], state: run_state.State
 ) -> dict[str, Any]:
     """Returns a point of the learning curve; it is never a result."""
     episodes = run.settings.evaluation.curve_episodes
@@ -184,7 +184,7 @@ def _curve_point(
 
 
 def play(
-    loop: loops.Loop, state: iteration.State, seed: int, episodes: int
+    loop: loops.Loop, state: run_state.State, seed: int, episodes: int
 ) -> np.ndarray:
     """Returns the returns of episodes that the first process plays."""
     params, group = sharding.on_one_device(state.learner.params), peers.group()

@@ -18,6 +18,7 @@ from scaling import (
     log,
     loops,
     run,
+    run_state,
     sharding,
     training,
     types,
@@ -371,7 +372,7 @@ def test_both_loops_make_the_same_run_of_the_same_game(tmp_path):
 
 def test_temperature_falls_with_the_updates():
     part = iteration.temperature
-    call = iteration.Call(*np.zeros(len(iteration.Call._fields), int))
+    call = run_state.Call(*np.zeros(len(run_state.Call._fields), int))
     heats = [
         float(
             part(
