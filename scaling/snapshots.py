@@ -57,6 +57,9 @@ class Store:
     def begin(self, call: int) -> pathlib.Path:
         """Returns an empty folder for the files of the checkpoint of `call`."""
         group, directory = peers.group(), self._unfinished(call)
+        again = [name for name in self._described if name.endswith(f"-{call:012d}.bin")]
+        for name in again:  # a run that went on from an older one comes by again
+            del self._described[name]
         if group.first:
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir(parents=True)
@@ -101,7 +104,7 @@ class Store:
             directory.rename(final)
             sync(self.chunks)
             sync(self.root)
-            self._forget()
+            self._forget(call)
         group.barrier()
         return Snapshot(call, final, meta)
 
@@ -141,15 +144,19 @@ class Store:
             raise ValueError(f"names a file outside of its folder ({name}).")
         return (self.root if parts[0] == "chunks" else directory).joinpath(*parts)
 
-    def _forget(self) -> None:
-        """Deletes all but the newest checkpoints, and chunks that none needs."""
-        committed = sorted(self._committed(), reverse=True)
-        for old in committed[self._keep :]:
+    def _forget(self, call: int) -> None:
+        """Deletes all but the newest checkpoints, and chunks that none needs.
+
+        Those beyond `call` are damaged or of another run: they were skipped.
+        """
+        there = sorted(self._committed(), reverse=True)
+        newest = [path for path in there if int(path.name) <= call][: self._keep]
+        for old in set(there) - set(newest):
             shutil.rmtree(old, ignore_errors=True)
         for unfinished in self.root.glob(".*.unfinished"):
             shutil.rmtree(unfinished, ignore_errors=True)
         needed = set()
-        for kept in committed[: self._keep]:
+        for kept in newest:
             try:
                 needed |= set(_manifest(kept / "manifest.json")["files"])
             except ValueError:  # damaged: it will be skipped, and goes in its turn

@@ -91,7 +91,8 @@ def train(run: Run, state: run_state.State, call: int) -> run_state.State:
                 f"The run was asked to stop and is saved at call {now.call} of "
                 f"{run.account.calls}; the same command goes on from there."
             )
-    now = _save(run, now)
+    if now.saved_call < now.call:  # else this very state is on the disk
+        now = _save(run, now)
     run.saver.wait()
     return _tell_saved(run, now).state
 

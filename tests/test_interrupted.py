@@ -7,11 +7,21 @@ import pathlib
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import test_run
 
-from scaling import checkpoint, execution, ledger, run, snapshots
+from scaling import (
+    checkpoint,
+    execution,
+    ledger,
+    rings,
+    run,
+    saving,
+    snapshots,
+    training,
+)
 from scaling.agent import model as models
 from scaling.envs import registry
 
@@ -217,3 +227,45 @@ def test_checkpoints_of_another_run_are_not_gone_on_from(tmp_path):
         )
     assert events[0]["call"] == 0
     assert "are of another run" in events[0]["skipped"][0]
+
+
+@pytest.mark.slow
+def test_every_checkpoint_holds_the_state_of_its_call(tmp_path, monkeypatch):
+    """Chunks of a few slots, so that all borders are met; one call at a time."""
+    monkeypatch.setattr(rings, "_LEAST", 8)
+    monkeypatch.setattr(rings, "_MOST", 10**6)
+    monkeypatch.setattr(training, "_next_number", lambda number, seconds: 1)
+    save, checked = training._save, []
+
+    def save_and_compare(run, now):
+        now = save(run, now)
+        run.saver.wait()
+        root = tmp_path / "checkpoints"
+        snapshot, skipped = snapshots.Store(root, 2).newest()
+        assert snapshot is not None
+        assert (snapshot.call, skipped) == (now.call, [])
+        reader = saving.Saver(snapshots.Store(root, 2), [0, 1], 0, None)
+        restored = reader.restore(now.state, snapshot).state
+        pairs = zip(
+            jax.tree_util.tree_leaves_with_path(restored),
+            jax.tree.leaves(now.state),
+            strict=True,
+        )
+        for (path, ours), theirs in pairs:
+            if jnp.issubdtype(theirs.dtype, jax.dtypes.prng_key):
+                ours, theirs = map(jax.random.key_data, (ours, theirs))
+            np.testing.assert_array_equal(ours, theirs, jax.tree_util.keystr(path))
+        checked.append(now.call)
+        return now
+
+    monkeypatch.setattr(training, "_save", save_and_compare)
+    replay = dataclasses.replace(
+        test_run.WRAPPING.replay, priority_exponent=1.0, importance_exponent=1.0
+    )
+    run.run(
+        dataclasses.replace(test_run.WRAPPING, replay=replay),
+        test_run.cell(),
+        tmp_path,
+        how=execution.Execution(checkpoint_calls=1, keep_checkpoints=1),
+    )
+    assert len(checked) > 100
