@@ -18,6 +18,7 @@ from launch import (
     keeper,
     progress,
     study,
+    wanted,
 )
 from launch.executors import local, together
 from launch.executors.task import Task
@@ -119,6 +120,8 @@ def carry_out(
     if group.first:
         study.claim(out, settings)
     with keeper.disk(out), progress.display_for(console, left, parallel) as show:
+        if group.first:
+            wanted.note(out, asked.cells)
         keep = keeper.Keeper(out, show, study.left_failed(every, planned, rules))
         later = execute(Work(left, every, keep, group, rules, parallel))
     group.leave()

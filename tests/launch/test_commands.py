@@ -7,7 +7,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-COMMANDS = ["sweep", "train", "evaluate", "import_dataset", "compile"]
+COMMANDS = ["sweep", "train", "evaluate", "import_dataset", "compile", "status"]
 WITHOUT_JAX = """
 import runpy, sys
 del sys.argv[0]
