@@ -79,4 +79,4 @@ def _failures(study: Study) -> str:
         f"<li><code>{html.escape(run.run_id)}</code>: {html.escape(run.note)}</li>"
         for run in status_words.troubled(study)
     )
-    return f"<h2>What went wrong</h2><ul>{items}</ul>" if items else ""
+    return f"<h2>Failed or stopped</h2><ul>{items}</ul>" if items else ""
