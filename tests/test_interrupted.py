@@ -185,10 +185,17 @@ def test_a_run_whose_newest_checkpoint_is_torn_goes_on_from_the_one_before(
     newest = max(int(path.name) for path in root.iterdir() if path.name.isdigit())
     damage(root / f"{newest:012d}" / "rest-0000.bin", "flipped")
     events = []
+    how = dataclasses.replace(OFTEN, keep_replay=True)
     row = run.run(
-        test_run.SETTINGS, test_run.cell(), tmp_path, how=OFTEN, report=events.append
+        test_run.SETTINGS, test_run.cell(), tmp_path, how=how, report=events.append
     )
     assert row["digest"] == unbroken("device")[0]["digest"]
+    kept, _ = snapshots.Store(root, keep=2).newest()
+    assert kept is not None
+    assert (
+        kept.call
+        == json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])["call"]
+    )
     (resumed,) = [event for event in events if event["event"] == "resumed"]
     assert 0 < resumed["call"] < newest
     assert "is damaged" in resumed["skipped"][0]
@@ -269,3 +276,37 @@ def test_every_checkpoint_holds_the_state_of_its_call(tmp_path, monkeypatch):
         how=execution.Execution(checkpoint_calls=1, keep_checkpoints=1),
     )
     assert len(checked) > 100
+
+
+def commit(store, call):
+    directory = store.begin(call)
+    files = [directory / "own.bin", store.chunks / f"steps-0000-00000-{call:012d}.bin"]
+    for file in files:
+        snapshots.write_bytes(file, bytes([call]))
+    store.commit(call, files, {})
+
+
+def test_damaged_newer_checkpoints_are_not_kept_instead_of_whole_ones(tmp_path):
+    store = snapshots.Store(tmp_path, keep=1)
+    commit(store, 9)
+    damage(tmp_path / f"{9:012d}" / "own.bin", "flipped")
+    for call in (3, 6):
+        commit(store, call)
+        newest, skipped = snapshots.Store(tmp_path, keep=1).newest()
+        assert newest is not None
+        assert (newest.call, skipped) == (call, [])
+
+
+def test_a_call_that_comes_by_again_is_described_anew(tmp_path):
+    store = snapshots.Store(tmp_path, keep=2)
+    commit(store, 4)
+    again = snapshots.Store(tmp_path, keep=2)
+    assert again.newest()[0] is not None  # it knows the chunks that are there
+    directory = again.begin(4)
+    chunk = again.chunks / f"steps-0000-00000-{4:012d}.bin"
+    snapshots.write_bytes(chunk, b"of another run")
+    snapshots.write_bytes(directory / "own.bin", b"its own")
+    again.commit(4, [directory / "own.bin", chunk], {})
+    newest, skipped = snapshots.Store(tmp_path, keep=2).newest()
+    assert newest is not None
+    assert skipped == []
