@@ -107,6 +107,7 @@ def one_call(
     found = parts.search(state.learner.params, rows, keys, heat)
     searched = frame_store.to_shards(found, shards)
     state = learn(parts, state, placed, call, total_updates)
+    placed = _after(placed, state.learner.updates)
     state, facts, observation = act(env, layout, state, searched, call)
     state = parts.record(state, placed, call, searched, facts)
     if not layout.environments:
@@ -116,6 +117,15 @@ def one_call(
         state.frames, observation, state.shard.steps.complete, live
     )
     return state._replace(frames=frames)
+
+
+def _after(placed: run_state.Placed, updates: Int[Array, ""]) -> run_state.Placed:
+    """Returns the places for what is written once the updates have been made.
+
+    The stores are read by the updates and written after them. Without a dependency
+    XLA cannot know that, and copies every store in every call.
+    """
+    return placed._replace(live=placed.live & (updates >= 0))
 
 
 def learn(

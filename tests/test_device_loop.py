@@ -1,0 +1,28 @@
+"""What the compiled loop of device environments must not do."""
+
+import re
+from typing import Any
+
+import test_run
+
+from scaling import accounting, hardware, loops, sharding, training
+
+
+def test_no_store_is_copied_in_a_call(tmp_path):
+    """Else a call would take time in proportion to all that is stored."""
+    settings, cell = test_run.SETTINGS, test_run.cell()
+    account = accounting.account_for(settings, cell, 1)
+    mesh = sharding.make_mesh(hardware.ALL_DEVICES, account.shards)
+    loop = loops.make(settings, 0, account, mesh, tmp_path)
+    shard = loop.state.shard
+    rings = [*shard.steps[:-1], *shard.window.entries, loop.state.frames]
+    schedule = training.padded(account.schedule(0, 8))
+    advance: Any = loop.advance
+    program = advance.lower(loop.state, schedule, 8, account.updates)
+    text = program.compile().as_text()
+    copied = {
+        tuple(map(int, shape.split(",")))
+        for shape in re.findall(r"= \w+\[([\d,]+)\]\S* copy\(", text)
+    }
+    assert copied  # of smaller things there are some
+    assert not copied & {ring.shape for ring in rings}
