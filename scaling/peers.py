@@ -78,7 +78,7 @@ class Group(Alone):
         self._meetings = 0  # every process counts them alike
         self._lock = threading.Lock()
         self._board = _serve(self._address, self.count) if self.first else None
-        self._left = threading.Event()
+        self._left, self._met = threading.Event(), False
         try:
             self._line = self._connect()
             try:
@@ -89,6 +89,7 @@ class Group(Alone):
         except BaseException:
             self._close_board()
             raise
+        self._met = True
         threading.Thread(target=self._watch, daemon=True).start()
 
     def mark(self, at: str) -> None:
@@ -144,6 +145,15 @@ class Group(Alone):
         return answer
 
     def _ask(self, question: str, **more: Any) -> dict[str, Any]:
+        """Returns the board's answer; ends this process if it gives none any more."""
+        try:
+            return self._answer(question, **more)
+        except (OSError, ValueError):
+            if self._met and not self._left.is_set():
+                _end("Process 0 has gone; this process ends too.")
+            raise
+
+    def _answer(self, question: str, **more: Any) -> dict[str, Any]:
         line = json.dumps({"ask": question, "from": self.number, **more}) + "\n"
         with self._lock:
             self._line.write(line.encode())
@@ -203,9 +213,7 @@ class Group(Alone):
                 age = time.monotonic() - self._got_on
                 table = self._ask("beat", age=age, at=self._at)["table"]
             except (OSError, ValueError):
-                if not self._left.is_set():
-                    _end("Process 0 has gone; this process ends too.")
-                return
+                return  # it has left meanwhile
             if reason := why_end(table, self._limit):
                 _end(reason)
 

@@ -181,6 +181,8 @@ if how == "ends":
     raise SystemExit(0)
 if how == "freezes":
     os.kill(os.getpid(), signal.SIGSTOP)
+if how == "waits":
+    group.barrier()
 deadline = time.monotonic() + 30
 while time.monotonic() < deadline:
     if how == "works":
@@ -191,17 +193,18 @@ print(json.dumps("survived"))
 
 
 @pytest.mark.parametrize(
-    ("number", "how", "message"),
+    ("number", "how", "other", "message"),
     [
-        (1, "ends", "Process 1 on .* has gone"),
-        (1, "hangs", "Process 1"),
-        (0, "ends", "Process 0 has gone"),
-        (0, "freezes", "Process 0 has gone"),  # it keeps the board, which is silent
+        (1, "ends", "works", "Process 1 on .* has gone"),
+        (1, "hangs", "works", "Process 1"),
+        (0, "ends", "works", "Process 0 has gone"),
+        (0, "ends", "waits", "Process 0 has gone"),  # its main thread notices first
+        (0, "freezes", "works", "Process 0 has gone"),  # its board is silent
     ],
 )
-def test_a_process_ends_when_another_has_gone_or_hangs(number, how, message):
+def test_a_process_ends_when_another_has_gone_or_hangs(number, how, other, message):
     address = free_address()
-    acts = ["works", "works"]
+    acts = [other, other]
     acts[number] = how
     pair = [
         subprocess.Popen(
