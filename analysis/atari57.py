@@ -90,11 +90,12 @@ _SCORES = {
 }
 
 
-def _key(name: str) -> str:
+def key(name: str) -> str:
+    """Returns the name of a game without spaces, case and other marks."""
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
-GAMES = {_key(name): Game(*scores) for name, scores in _SCORES.items()}
+GAMES = {key(name): Game(*scores) for name, scores in _SCORES.items()}
 
 
 def game(env: str) -> Game | None:
@@ -102,4 +103,4 @@ def game(env: str) -> Game | None:
     family, separator, name = env.replace("/", ":").rpartition(":")
     if not separator or family.lower() not in ("atari", "ale"):
         return None
-    return GAMES.get(_key(name.split("-")[0]))
+    return GAMES.get(key(name.split("-")[0]))

@@ -139,18 +139,19 @@ def as_json(
         "environments": [environment_record(here) for here in found],
         "across_environments": whole,
     }
-    return json.dumps(_plain(record), indent=1, allow_nan=False) + "\n"
+    return json.dumps(plain(record), indent=1, allow_nan=False) + "\n"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Returns a value as JSON knows it, numbers to ten digits."""
     if hasattr(value, "_asdict"):  # a NamedTuple
         value = value._asdict()
     if hasattr(value, "item") or hasattr(value, "tolist"):  # numpy
         value = value.tolist()
     if isinstance(value, dict):
-        return {str(name): _plain(inner) for name, inner in value.items()}
+        return {str(name): plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
     return value

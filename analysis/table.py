@@ -60,7 +60,7 @@ def read_tables(paths: Sequence[pathlib.Path]) -> pd.DataFrame:
       ValueError: naming file, row and fix, at the first thing that is wrong.
     """
     runs = pd.concat([_read(path) for path in paths], ignore_index=True)
-    _refuse(
+    refuse(
         runs,
         runs.duplicated(KEY, keep="first"),
         "is a second run of the same environment, frames, fraction and seed. "
@@ -71,24 +71,40 @@ def read_tables(paths: Sequence[pathlib.Path]) -> pd.DataFrame:
 
 
 def _read(path: pathlib.Path) -> pd.DataFrame:
+    return _typed(read_cells(path, REQUIRED, "run launch/sweep.py first"), path)
+
+
+def read_cells(
+    path: pathlib.Path, required: Sequence[str], how_to: str
+) -> pd.DataFrame:
+    """Returns the cells of a CSV table as text, without spaces around them.
+
+    Args:
+      path: the file.
+      required: columns it must have.
+      how_to: what makes such a table, for a user who has none.
+
+    Raises:
+      ValueError: if there is no such file, or it is no such table.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             lines = [line for line in csv.reader(file) if any(map(str.strip, line))]
     except FileNotFoundError:
         raise ValueError(
-            f"There is no table {path}; run launch/sweep.py first, or name one with "
-            "--results DIR or --table FILE.csv."
+            f"There is no table {path}; {how_to}, or name one with --results DIR or "
+            "--table FILE.csv."
         ) from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(
             f"{path} cannot be read as a CSV table ({error}); save it as UTF-8 CSV."
         ) from error
     header = [name.strip() for name in lines[0]] if lines else []
-    missing = [name for name in REQUIRED if name not in header]
+    missing = [name for name in required if name not in header]
     if missing:
         raise ValueError(
             f"{path} has no column {', '.join(missing)} in its row 1; a table needs "
-            f"{', '.join(REQUIRED)}."
+            f"{', '.join(required)}."
         )
     if len(lines) == 1:
         raise ValueError(f"{path} has a header but no runs; add a row for each run.")
@@ -99,7 +115,7 @@ def _read(path: pathlib.Path) -> pd.DataFrame:
                 "columns; add or remove commas."
             )
     raw = pd.DataFrame(lines[1:], columns=pd.Index(header), dtype=str)
-    return _typed(raw.apply(lambda column: column.str.strip()), path)
+    return raw.apply(lambda column: column.str.strip())
 
 
 def _typed(raw: pd.DataFrame, path: pathlib.Path) -> pd.DataFrame:
@@ -113,7 +129,7 @@ def _typed(raw: pd.DataFrame, path: pathlib.Path) -> pd.DataFrame:
         given = (text != "") & ~np.isfinite(runs[name])
         if name == "score":
             given &= runs["status"].isin(["", "ok"])  # a lost run has none
-        _refuse(
+        refuse(
             runs,
             given,
             f"has a value of {name} that is no finite number; correct it",
@@ -125,7 +141,7 @@ def _typed(raw: pd.DataFrame, path: pathlib.Path) -> pd.DataFrame:
     extra = runs[["dataset_frames", "demonstration_frames"]].fillna(0.0)
     runs[["dataset_frames", "demonstration_frames"]] = extra
     runs["data_frames"] = runs["frames"] + extra.sum(axis=1)
-    _refuse(
+    refuse(
         runs,
         runs["data_frames"] <= 0,
         "learned from 0 frames; give a positive budget",
@@ -137,27 +153,27 @@ def _typed(raw: pd.DataFrame, path: pathlib.Path) -> pd.DataFrame:
 def _validate(runs: pd.DataFrame) -> None:
     known = ", ".join(STATUSES)
     for name in ("frames", "fraction"):
-        _refuse(runs, runs[name].isna(), f"has no {name}; fill it in or remove the row")
-    _refuse(runs, runs["seed"] == "", "has no seed; number the runs of each cell")
-    _refuse(
+        refuse(runs, runs[name].isna(), f"has no {name}; fill it in or remove the row")
+    refuse(runs, runs["seed"] == "", "has no seed; number the runs of each cell")
+    refuse(
         runs,
         ~runs["status"].isin(STATUSES),
         f"has an unknown status; use one of {known}",
         runs["status"],
     )
-    _refuse(
+    refuse(
         runs,
         (runs["status"] == "ok") & runs["score"].isna(),
         "is ok but has no score; fill it in or set its status to failed",
     )
     for name in ("frames", "dataset_frames", "demonstration_frames"):
-        _refuse(
+        refuse(
             runs, runs[name] < 0, f"has negative {name}; frames are counts", runs[name]
         )
     for name in ("fraction", "control"):
         outside = (runs[name] < 0) | (runs[name] > 1)
-        _refuse(runs, outside, f"has a {name} outside [0, 1]; give a share", runs[name])
-    _refuse(
+        refuse(runs, outside, f"has a {name} outside [0, 1]; give a share", runs[name])
+    refuse(
         runs,
         runs["control"].notna() & (runs["fraction"] != 0),
         "is a control but its fraction is not 0; empty one of the two",
@@ -165,9 +181,10 @@ def _validate(runs: pd.DataFrame) -> None:
     )
 
 
-def _refuse(
+def refuse(
     runs: pd.DataFrame, bad: pd.Series, what: str, values: pd.Series | None = None
 ) -> None:
+    """Raises a ValueError on the first bad row, with its value; none is no error."""
     if not bad.any():
         return
     first = int(np.flatnonzero(bad)[0])
