@@ -39,6 +39,7 @@ def print_plan(
     planned: Sequence[Planned],
     settings: config.Settings,
     rules: attempt.Rules,
+    more_warnings: Sequence[str] = (),
 ) -> None:
     """Prints the table of cells, what is to be done and what to beware of.
 
@@ -47,6 +48,7 @@ def print_plan(
       planned: all runs of the study that was asked for.
       settings: of the study.
       rules: when a run is worth another attempt.
+      more_warnings: of what the runs learn from.
     """
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
     for name in ("frames", "fraction", "lanes", "searched states", "updates"):
@@ -60,7 +62,7 @@ def print_plan(
     if sizes := registry.sizes(settings.env, settings.protocol):
         out.print(_disk(planned, settings, *sizes))
     typical = registry.typical_episode_steps(settings.env)
-    for warning in warnings(planned, typical):
+    for warning in (*warnings(planned, typical), *more_warnings):
         out.print(f"Warning: {warning}", style="yellow", soft_wrap=True)
 
 
@@ -76,7 +78,9 @@ def warnings(planned: Sequence[Planned], typical_steps: int | None) -> list[str]
     short = {
         account.frames: account.agent_steps // account.environments
         for account in accounts
-        if typical_steps and account.agent_steps < account.environments * typical_steps
+        if typical_steps
+        and account.agent_steps
+        and account.agent_steps < account.environments * typical_steps
     }
     if short:
         cells = ", ".join(f"{frames:,} frames ({n:,})" for frames, n in short.items())
@@ -136,7 +140,7 @@ def _row(runs: Sequence[Planned]) -> tuple[str, ...]:
     control = cell.control_for
     fraction = f"{cell.fraction:.6g}"
     return (
-        f"{account.frames:,}",
+        f"{cell.frames:,}",
         fraction if control is None else f"{fraction} (control of {control:.6g})",
         f"{account.lanes:,}",
         f"{account.searched:,}",

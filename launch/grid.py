@@ -49,8 +49,7 @@ def fractions(text: str, what: str = "--fractions") -> tuple[float, ...]:
     """Returns the fractions that `text` lists.
 
     Raises:
-      ValueError: as `numbers`, and if one is outside [0, 1], or 1, which has no
-        interaction to learn from.
+      ValueError: as `numbers`, and if one is outside [0, 1].
     """
     values = numbers(text, what)
     for value in values:
@@ -59,20 +58,15 @@ def fractions(text: str, what: str = "--fractions") -> tuple[float, ...]:
 
 
 def check_fraction(value: float, what: str) -> None:
-    """Refuses a fraction that no run of this version can have.
+    """Refuses a fraction that no run can have.
 
     Raises:
-      ValueError: if the fraction is outside [0, 1], or 1.
+      ValueError: if the fraction is outside [0, 1].
     """
     if not 0 <= value <= 1:  # also refuses NaN
         raise ValueError(
             f"{what} has {value!r}, but a fraction is the share of searched states "
-            "that are stored ones; choose values in [0, 1)."
-        )
-    if value == 1:
-        raise ValueError(
-            f"{what} has 1, which learns from a data set alone, and this version "
-            "cannot import one yet; choose fractions below 1, for example 0.95."
+            "that are stored ones; choose values in [0, 1]."
         )
 
 
@@ -111,6 +105,17 @@ def factorial(
         config.Cell(frames=budget, fraction=share, seed=seed)
         for budget in frames
         for share in shares
+        for seed in seeds
+    ]
+
+
+def offline(
+    frames: Iterable[int], searches: int, seeds: Sequence[int]
+) -> list[config.Cell]:
+    """Returns cells of fraction 1: sizes of the data set, with equal searches."""
+    return [
+        config.Cell(frames=budget, fraction=1.0, seed=seed, searches=searches)
+        for budget in frames
         for seed in seeds
     ]
 
@@ -164,7 +169,7 @@ def update_controls(cells: Iterable[config.Cell]) -> list[config.Cell]:
             control_for=cell.fraction,
         )
         for cell in cells
-        if cell.fraction > 0
+        if 0 < cell.fraction < 1
     ]
 
 

@@ -12,6 +12,7 @@ import tyro
 
 from launch import (
     attempt,
+    borrowing,
     checks,
     display,
     interruption,
@@ -65,7 +66,8 @@ AS_USUAL = Running()
 class Asked(NamedTuple):
     """The runs that a command is asked for."""
 
-    settings: config.Settings  # checked
+    bound: borrowing.Bound  # settings, checked, and the data in them
+    data: borrowing.Data
     cells: Sequence[config.Cell]
     preset: str
     design: str
@@ -100,7 +102,8 @@ def carry_out(
     Raises:
       ValueError: if something asked for is impossible; nothing is written then.
     """
-    settings, out, rules = asked.settings, asked.out, rules_of(running.attempts)
+    settings, out = asked.bound.settings, asked.out
+    rules = rules_of(running.attempts)
     hardware.check(running.mesh, running.processes)
     checks.check_mesh(settings, running.mesh)
     study.check(out, settings)
@@ -113,7 +116,7 @@ def carry_out(
     dry = execute is None
     group = peers.Alone() if dry else together.join(running.processes, every)
     console = display.console(group)
-    display.print_plan(console, planned, settings, rules)
+    display.print_plan(console, planned, settings, rules, asked.bound.warnings)
     checks.check_installed()
     if execute is None:
         return 0
@@ -162,9 +165,15 @@ def rules_of(flags: Attempts) -> attempt.Rules:
 
 
 def _how(asked: Asked, running: Running) -> execution.Execution:
-    return execution.execution(
+    how = execution.execution(
         asked.design,
         running.mesh,
         running.checkpoints,
         presets.preset(asked.preset).checkpoint_seconds,
     )
+    paths = {
+        name: str(path.resolve())
+        for name, path in dataclasses.asdict(asked.data).items()
+        if path is not None
+    }
+    return dataclasses.replace(how, **paths)

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Literal, TypeVar
 
-from launch import checks, command, grid, running
+from launch import borrowing, checks, command, grid, running
 from launch.executors import local
 from launch.executors.task import Task
 from scaling import config, hardware, presets
@@ -46,19 +46,32 @@ class Sweep:
     """`factorial`: every budget with every fraction; `path`: every run searches the
     same number of states, and its budget gives the fraction."""
     searches: str | None = None
-    """Searched states of every run of a `path` design."""
+    """Searched states of every run of a `path` design, or of fraction 1."""
     out: pathlib.Path = pathlib.Path("results")
     """Directory of the study."""
     parallel: int | None = None
     """Worker processes (default: one for each core; one on an accelerator, on a mesh
     of several devices, and in each of several processes)."""
+    data: borrowing.FlatData = borrowing.NO_DATA
     how: running.FlatRunning = running.AS_USUAL
     dry_run: bool = False
     """Print the plan and stop."""
     settings: command.FlatSettings
 
 
-def cells_of(flags: Sweep) -> list[config.Cell]:
+def fractions_of(flags: Sweep) -> tuple[float, ...]:
+    """Returns the fractions that the flags ask for; none in a path design.
+
+    Raises:
+      ValueError: if they are not written by their grammar.
+    """
+    if flags.design == "path":
+        return ()
+    preset = presets.preset(flags.preset)
+    return grid.fractions(_given(flags.fractions, preset.fractions))
+
+
+def cells_of(flags: Sweep, bound: borrowing.Bound) -> list[config.Cell]:
     """Returns the runs that the flags ask for.
 
     Raises:
@@ -66,18 +79,20 @@ def cells_of(flags: Sweep) -> list[config.Cell]:
     """
     preset = presets.preset(flags.preset)
     seeds = grid.seeds(_given(flags.seeds, preset.seeds), flags.first_seed)
-    budgets = grid.budgets(
-        flags.budgets if flags.budgets is not None else preset.budgets
-    )
-    settings = flags.settings
-    if flags.design == "factorial":
-        _refuse_searches(flags)
-        fractions = grid.fractions(_given(flags.fractions, preset.fractions))
-        cells = grid.factorial(budgets, fractions, seeds)
-    else:
+    budgets = grid.budgets(_given(flags.budgets, preset.budgets))
+    if flags.design == "path":
+        settings = flags.settings
         per_step = registry.frames_per_step(settings.env, settings.protocol)
         cells = grid.path(budgets, _searches(flags), seeds, per_step)
-    return cells + grid.CONTROLS[flags.control](cells)
+        return cells + grid.CONTROLS[flags.control](cells)
+    fractions = fractions_of(flags)
+    cells = grid.factorial(budgets, [f for f in fractions if f < 1], seeds)
+    cells += grid.CONTROLS[flags.control](cells)
+    if 1 not in fractions:
+        _refuse_searches(flags)
+        return cells
+    sizes = borrowing.budgets(bound, flags.budgets, "--budgets")
+    return cells + grid.offline(sizes, borrowing.searches(flags.searches), seeds)
 
 
 def sweep(argv: Sequence[str]) -> int:
@@ -88,8 +103,11 @@ def sweep(argv: Sequence[str]) -> int:
     """
     flags = command.parse(Sweep, argv, DESCRIPTION)
     checks.check_settings(flags.settings)
-    cells = cells_of(flags)
-    asked = running.Asked(flags.settings, cells, flags.preset, flags.design, flags.out)
+    bound = borrowing.bind(flags.settings, flags.data, fractions_of(flags))
+    cells = cells_of(flags, bound)
+    asked = running.Asked(
+        bound, flags.data, cells, flags.preset, flags.design, flags.out
+    )
 
     def execute(work: running.Work) -> Sequence[Task]:
         grace_s = flags.how.attempts.grace
@@ -116,8 +134,8 @@ def _given(flag: T | None, default: T) -> T:
 def _refuse_searches(flags: Sweep) -> None:
     if flags.searches is not None:
         raise ValueError(
-            f"--searches {flags.searches} fixes the searches of a path design; leave "
-            "it out or add --design path."
+            f"--searches {flags.searches} fixes the searches of a path design or of "
+            "fraction 1; leave it out or add --design path."
         )
 
 

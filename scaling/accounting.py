@@ -21,7 +21,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int32, Int64
+from jaxtyping import Float32, Int32, Int64
 
 from scaling import config
 
@@ -36,6 +36,13 @@ class Calls(NamedTuple):
     updates: Int32[np.ndarray, " c"]  # learner updates after the search
     window_from: Int32[np.ndarray, " c"]  # oldest call whose searches are sampled
     first_update: Int32[np.ndarray, " c"]  # number of the call's first update
+    progress: Float32[np.ndarray, " c"]  # share of the searches made before the call
+
+
+def no_calls() -> Calls:
+    """Returns no call, for the types of the fields."""
+    whole, share = np.zeros(0, np.int32), np.zeros(0, np.float32)
+    return Calls(*([whole] * (len(Calls._fields) - 1)), progress=share)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -156,6 +163,7 @@ class Account:
             updates=(self.updates_before(call + 1) - updates).astype(np.int32),
             window_from=self._window_from(call).astype(np.int32),
             first_update=updates.astype(np.int32),
+            progress=(self.searched_before(call) / self.searched).astype(np.float32),
         )
 
     def _window_from(self, call: Int64[np.ndarray, " c"]) -> Int64[np.ndarray, " c"]:

@@ -8,8 +8,9 @@ from scaling import config, run_state, types
 from scaling import layout as layouts
 from scaling.agent import model as models
 from scaling.learner import loss, sampling
+from scaling.reanalyse import sources
 from scaling.replay import frames as frame_store
-from scaling.replay import steps
+from scaling.replay import steps, stores
 
 
 def draw(
@@ -26,7 +27,22 @@ def draw(
     keys = run_state.keys_of_shards(state, run_state.SAMPLE, number, layout.shards)
     drawn_from = sampling.From(call.window_from, placed.sampleable)
     draw_all = jax.vmap(sampling.draw, in_axes=(0, None, 0, None, None))
-    return draw_all(state.shard.window, drawn_from, keys, rows, settings)
+    samples = draw_all(state.shard.window, drawn_from, keys, rows, settings)
+    if not layout.best_steps:
+        return samples
+    gone = jax.vmap(sources.is_overwritten, in_axes=(0, 0, 0, 0, None))(
+        state.shard.steps,
+        state.shard.archives,
+        samples.column,
+        samples.step,
+        reach(settings.protocol),
+    )
+    return samples._replace(weight=jnp.where(gone, 0.0, samples.weight))
+
+
+def reach(protocol: config.Protocol) -> int:
+    """Returns the steps before a position that its history needs too."""
+    return max(protocol.stack - 1, protocol.past_actions)
 
 
 def batch_stacks(
@@ -41,8 +57,8 @@ def batch_stacks(
     if settings.learner.bootstrap == "target_network":
         wanted += list(jnp.moveaxis(sampling.bootstrap_steps(samples), -1, 0))
     return tuple(
-        jax.vmap(steps.stack_at, in_axes=(0, 0, 0, None))(
-            state.shard.steps, samples.column, step, settings.protocol.stack
+        jax.vmap(stores.stack_at, in_axes=(0, 0, 0, None))(
+            _homes(state), samples.column, step, settings.protocol.stack
         )
         for step in wanted
     )
@@ -67,8 +83,8 @@ def make_batch(
     """
 
     def history_at(step: Array, stacked: Array) -> types.History:
-        past = jax.vmap(steps.past_actions, in_axes=(0, 0, 0, None))(
-            state.shard.steps, samples.column, step, settings.protocol.past_actions
+        past = jax.vmap(stores.past_actions, in_axes=(0, 0, 0, None))(
+            _homes(state), samples.column, step, settings.protocol.past_actions
         )
         return frame_store.to_rows(types.History(stacked, past))
 
@@ -89,5 +105,10 @@ def make_batch(
 
 
 def gather(state: run_state.State, stack: steps.Stack) -> Array:
-    """Returns stacked frames [G, B, D, ...] from the device's store."""
-    return jax.vmap(frame_store.gather)(state.frames, stack)
+    """Returns stacked frames [G, B, D, ...] from the device's stores."""
+    archived = [home for home in state.archived if not isinstance(home, tuple)]
+    return jax.vmap(frame_store.gather_from)((state.frames, *archived), stack)
+
+
+def _homes(state: run_state.State) -> tuple[steps.Steps, ...]:
+    return (state.shard.steps, *state.shard.archives.stores)

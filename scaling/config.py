@@ -12,7 +12,9 @@ import json
 import pathlib
 import typing
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -119,6 +121,9 @@ class Replay:
     window_share: float = 1.0
     """Ours: the window is at most this share of the searches so far, so that runs
     of all lengths forget at the same rate (P's window is 2.5 % of its searches)."""
+    best_steps: int = 100_000
+    """N of the source `best`: the steps that belong to the episodes of highest return
+    are this many at most (ours: P does not state its N)."""
     segment_length: int = 500
     """Most steps of a segment; its targets are all of one age (P: 500)."""
     warm_up: int = 125
@@ -137,6 +142,10 @@ class Learner:
 
     batch_size: int = 1024
     """Windows in a batch (P)."""
+    target: Literal["reanalyse", "supervised"] = "reanalyse"
+    """What the policy head learns: the policy of a fresh search (P), or the logged
+    action, which on a data set is behaviour cloning and searches nothing (P,
+    appendix C). The value target is the n-step one in both."""
     unroll_steps: int = 5
     """K: model steps of the unrolled loss (P)."""
     td_steps: int = 5
@@ -176,6 +185,19 @@ class Evaluation:
     as curve points and never used as budgets."""
     curve_episodes: int = 16
     """Episodes of a curve point."""
+    action: Literal["mcts", "policy"] = "mcts"
+    """How actions are selected: the best of a search without noise (P), or a sample
+    of the policy head, as the paper evaluates behaviour cloning."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Data:
+    """Which borrowed data a study learns from, by what is in them: no path is here."""
+
+    dataset: str = ""
+    """Name and content of the data set of fraction 1, as name@hash; empty: none."""
+    demonstrations: str = ""
+    """Name and content of the demonstrations, as name@hash; empty: none."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -199,6 +221,15 @@ class Settings:
     groups: int = 2
     """Host environments: lockstep groups of lanes; one group's environments step
     while the device searches the next (ours)."""
+    sources: str = "recent:1"
+    """Where stored states come from, with their shares of the stored searches:
+    `recent` (the --replay.stored-steps newest steps), `best` (the --replay.best-steps
+    of the episodes of highest return) and `demonstrations` (--demonstrations PATH), as
+    recent:0.8,demonstrations:0.2. A share may move in a line, over the run or its
+    first part: recent:0.5..1@0.6,demonstrations:0.5..0@0.6. Fraction 1 draws from its
+    data set alone."""
+    data: Annotated[Data, tyro.conf.Suppress] = Data()
+    """Of --dataset and --demonstrations; it is no flag."""
     precision: Literal["f32", "bf16", "f64"] = "f32"
     """`bf16`: networks compute in bfloat16, parameters, losses and targets stay
     float32; `f64`: everything in float64, for tests of exactness (ours)."""

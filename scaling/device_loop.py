@@ -14,15 +14,22 @@ from jaxtyping import Array, Int, UInt32
 from scaling import accounting, config, iteration, run_state, sharding, types
 from scaling import layout as layouts
 from scaling.envs import autoreset, interface
+from scaling.replay import best, steps
 from scaling.replay import frames as frame_store
-from scaling.replay import steps
+
+
+class Fixed(NamedTuple):
+    """The borrowed data of a run, or () for what there is none of."""
+
+    facts: Any  # `steps.Steps`, fields [G, 1, ...]
+    frames: Any  # [G, 1, T, ...]
 
 
 class Programs(NamedTuple):
     """The compiled programs of a run."""
 
     begin: Callable[..., run_state.State]
-    """(seed, numbers of the shards [G]) → state before any call"""
+    """(seed, numbers of the shards [G], `Fixed`) → state before any call"""
     advance: Callable[..., run_state.State]
     """(state, calls, number, total updates) → state: runs the first `number` of
     `calls` (an array of each field) with no return to the host"""
@@ -44,7 +51,7 @@ def make_programs(
     rows, whole = sharding.ROWS, sharding.WHOLE
     state = run_state.specs(run_state.learner_specs(mesh, settings, env.spec))
     return Programs(
-        sharding.program(begin, mesh, (whole, rows), state),
+        sharding.program(begin, mesh, (whole, rows, rows), state),
         sharding.program(
             advance, mesh, (state, whole, whole, whole), state, donate=(0,)
         ),
@@ -55,15 +62,22 @@ def make_programs(
 def _begin(
     seed: UInt32[Array, ""],
     number: Int[Array, " G"],
+    fixed: Fixed,
     *,
     env: interface.DeviceEnvironment,
     parts: iteration.Parts,
 ) -> run_state.State:
     layout, spec, key = parts.layout, env.spec, jax.random.key(seed)
-    shape = (number.size, max(1, layout.environments), layout.step_capacity)
-    frames = frame_store.empty_on_device(
-        shape, spec.observation_shape, spec.observation_dtype
+    zeros = functools.partial(
+        frame_store.empty_on_device,
+        frame_shape=spec.observation_shape,
+        dtype=spec.observation_dtype,
     )
+    frames = zeros((number.size, layout.columns, layout.step_capacity))
+    kept: Any = ()
+    if layout.best_steps:
+        kept = zeros((number.size, 1, layout.best_capacity))
+    archived = run_state.ArchivedFrames(fixed.frames, kept)
     observation, rows = frames[:, :, 0], ()
     if layout.environments:
         every = jax.random.split(
@@ -72,7 +86,8 @@ def _begin(
         )
         own = frame_store.to_shards(every, layout.shards)[number]
         rows, observation = autoreset.reset(env, frame_store.to_rows(own))
-    return parts.initial(key, run_state.Start(number, observation, rows, frames))
+    start = run_state.Start(number, observation, rows, frames, fixed.facts, archived)
+    return parts.initial(key, start)
 
 
 def _advance(
@@ -112,11 +127,24 @@ def one_call(
     state = parts.record(state, placed, call, searched, facts)
     if not layout.environments:
         return state
-    live = placed.live[:, : layout.environments]
+    state, live = _archive(state, placed.live[:, : layout.environments])
     frames = jax.vmap(frame_store.append)(
         state.frames, observation, state.shard.steps.complete, live
     )
     return state._replace(frames=frames)
+
+
+def _archive(state: run_state.State, live: Array) -> tuple[run_state.State, Array]:
+    """Returns the state with the frames of the best episodes copied, and `live`.
+
+    The frames are written after they have been read: `live` depends on that.
+    """
+    kept = state.shard.archives.best
+    if not kept:
+        return state, live
+    archive, copied = best.copy(kept.table.moves, state.frames, state.archived.best)
+    archived = state.archived._replace(best=archive)
+    return state._replace(archived=archived), live & (copied >= 0)
 
 
 def _after(placed: run_state.Placed, updates: Int[Array, ""]) -> run_state.Placed:

@@ -44,6 +44,24 @@ def greedy_policy(model: models.Model, settings: config.Settings) -> Policy:
     return policy
 
 
+def policy_head(model: models.Model) -> Policy:
+    """Returns the policy that samples the policy head; it searches nothing."""
+
+    def policy(params: types.Params, history: types.History, keys: Array) -> Array:
+        hidden = model.represent(params, history)
+        logits = model.predict(params, hidden).policy_logits
+        return jax.vmap(jax.random.categorical)(keys, logits).astype(jnp.int32)
+
+    return policy
+
+
+def evaluated_policy(model: models.Model, settings: config.Settings) -> Policy:
+    """Returns the policy that the settings evaluate."""
+    if settings.evaluation.action == "policy":
+        return policy_head(model)
+    return greedy_policy(model, settings)
+
+
 def random_policy(num_actions: int) -> Policy:
     """Returns the uniformly random policy."""
 

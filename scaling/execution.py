@@ -21,6 +21,8 @@ class Checkpoints:
     """The newest ones that are kept while the run lasts."""
     keep_replay: bool = False
     """Keep the last checkpoint, with all stores, when the run has finished."""
+    keep_stages: bool = False
+    """Keep the network of every curve point."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,12 @@ class Execution:
     """The newest ones that are kept while the run lasts."""
     keep_replay: bool = False
     """Whether the last checkpoint stays when the run has finished."""
+    dataset: str | None = None
+    """Directory of the data set of fraction 1; what it holds is in the settings."""
+    demonstrations: str | None = None
+    """Directory of the demonstrations; what it holds is in the settings."""
+    keep_stages: bool = False
+    """Whether the network of every curve point stays."""
 
 
 DEFAULT = Execution()
@@ -71,6 +79,7 @@ def execution(
         checkpoint_calls=saves.checkpoint_calls,
         keep_checkpoints=saves.keep_checkpoints,
         keep_replay=saves.keep_replay,
+        keep_stages=saves.keep_stages,
     )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from scaling import (
     accounting,
+    borrowed,
     config,
     evaluate,
     groups,
@@ -74,7 +75,9 @@ def programs(
     bind = functools.partial
     split = groups.make(settings.groups, layout, mesh)
     return Programs(
-        initial=make(bind(_initial, parts=parts), inputs=(whole, rows), outputs=state),
+        initial=make(
+            bind(_initial, parts=parts), inputs=(whole, rows, rows), outputs=state
+        ),
         place=make(parts.place, inputs=(state, whole), outputs=placed),
         search=tuple(
             make(
@@ -109,8 +112,12 @@ def programs(
     )
 
 
-def _initial(seed: Any, number: Any, *, parts: iteration.Parts) -> run_state.State:
-    return parts.initial(jax.random.key(seed), run_state.Start(number, (), (), ()))
+def _initial(
+    seed: Any, number: Any, fixed: Any, *, parts: iteration.Parts
+) -> run_state.State:
+    archived = run_state.ArchivedFrames((), ())
+    start = run_state.Start(number, (), (), (), fixed, archived)
+    return parts.initial(jax.random.key(seed), start)
 
 
 def _search(learner, frames, placed, call, total_updates, *, parts, rows):
@@ -151,6 +158,7 @@ class HostLoop:
       seed: of the run.
       mesh: of devices.
       directory: where the frames are stored while the run lasts.
+      data: what the run borrows, if anything; its frames stay in its files.
     """
 
     def __init__(
@@ -161,6 +169,7 @@ class HostLoop:
         seed: int,
         mesh: jax.sharding.Mesh,
         directory: pathlib.Path,
+        data: borrowed.Borrowed | None = None,
     ):
         self._layout, self._mesh = layout, mesh
         self._programs = programs(settings, spec, layout, mesh)
@@ -168,13 +177,18 @@ class HostLoop:
         self._groups = groups.local(
             groups.make(settings.groups, layout, mesh), layout, mesh
         )
-        shape = (max(1, layout.environments), layout.step_capacity)
-        self._frames = frame_store.HostFrames(
-            directory,
-            self._shards,
-            (*shape, *spec.observation_shape),
-            spec.observation_dtype,
+        self._frames = self._home(
+            directory, (layout.columns, layout.step_capacity), spec
         )
+        homes: list[tuple[frame_store.Home, int]] = [(self._frames, layout.columns)]
+        if data is not None:
+            homes.append((data.on_host(self._shards), 1))
+        self._best = None
+        if layout.best_steps:
+            shape = (1, layout.best_capacity)
+            self._best = self._home(directory / "best", shape, spec)
+            homes.append((self._best, 1))
+        self._homes = frame_store.JoinedFrames(homes)
         self._environments = None
         if rows := len(self._shards) * layout.environments:
             env = registry.make_host(settings.env, settings.protocol, rows)
@@ -185,8 +199,20 @@ class HostLoop:
             self._store(first, np.zeros(rows, int), np.ones(rows, bool))
         self._actors = ThreadPoolExecutor(len(self._groups), "environments")
         self._fetcher = ThreadPoolExecutor(1, "batches")
+        fixed = () if data is None else data.facts(self._shards)
         self.state = self._programs.initial(
-            np.uint32(seed), sharding.from_local(mesh, np.array(self._shards, np.int32))
+            np.uint32(seed),
+            *sharding.from_local(mesh, (np.array(self._shards, np.int32), fixed)),
+        )
+
+    def _home(
+        self, directory: pathlib.Path, shape: tuple[int, int], spec: types.EnvSpec
+    ) -> frame_store.HostFrames:
+        return frame_store.HostFrames(
+            directory,
+            self._shards,
+            (*shape, *spec.observation_shape),
+            spec.observation_dtype,
         )
 
     def advance(
@@ -198,14 +224,14 @@ class HostLoop:
     ) -> run_state.State:
         """Returns the state after the first `number` of `calls`."""
         for index in range(number):
-            call = run_state.Call(*(np.int32(field[index]) for field in calls))
+            call = run_state.Call(*(field[index] for field in calls))
             state = self._call(state, call, total_updates)
         return state
 
     @property
     def kept(self) -> saving.Host:
         """What of the state the host keeps."""
-        return saving.Host(self._environments, self._frames)
+        return saving.Host(self._environments, self._frames, self._best)
 
     def read_log(
         self, state: run_state.State
@@ -219,6 +245,8 @@ class HostLoop:
         self._fetcher.shutdown()
         if self._environments is not None:
             self._environments.env.close()
+        if self._best is not None:
+            self._best.close()
         self._frames.close()
 
     def _call(
@@ -248,6 +276,7 @@ class HostLoop:
             sharding.from_local(self._mesh, self._happened(outcome)),
         )
         if outcome is not None:
+            self._copy_the_best(state)
             count = sharding.to_local(state.shard.steps.complete)
             self._store(outcome.observation, count.reshape(-1), live.reshape(-1))
         return state
@@ -281,7 +310,7 @@ class HostLoop:
         """Returns the frames [G·B, D, ...] of stacks with fields [G, B, ...]."""
         shards, rows = stack.column.shape
         shard = np.repeat(np.arange(shards), rows)
-        return self._frames.gather(shard, frame_store.to_rows(stack))
+        return self._homes.gather(shard, frame_store.to_rows(stack))
 
     def _search_and_act(
         self,
@@ -295,7 +324,7 @@ class HostLoop:
         found = []
         for group, search in zip(self._groups, self._programs.search, strict=True):
             wanted = steps.Stack(*(field[group.rows] for field in stack))
-            frames = self._frames.gather(group.rows // self._layout.lanes, wanted)
+            frames = self._homes.gather(group.rows // self._layout.lanes, wanted)
             frames = sharding.from_local(self._mesh, frames)
             found.append(search(state.learner, frames, placed, call, total_updates))
         acting = []
@@ -331,6 +360,18 @@ class HostLoop:
     def _to_shards(self, rows: Any) -> Any:
         return frame_store.to_shards(rows, len(self._shards))
 
+    def _copy_the_best(self, state: run_state.State) -> None:
+        """Copies the frames of the episodes that the call has made the best."""
+        if self._best is None:
+            return
+        moves = sharding.to_local(state.shard.archives.best.table.moves)
+        for shard, row in np.argwhere(moves.length > 0):
+            move = frame_store.Move(*(int(field[shard, row]) for field in moves))
+            home = self._frames
+            if move.column == self._layout.columns:
+                home, move = self._best, move._replace(column=0)
+            home.copy_to(self._best, int(shard), move)
+
     def _store(self, frame: np.ndarray, step: np.ndarray, live: np.ndarray) -> None:
         self._frames.append(*map(self._to_shards, (frame, step, live)))
 
@@ -345,6 +386,13 @@ def evaluation(settings: config.Settings) -> tuple[evaluate.Evaluate, types.EnvS
     """Returns the function that plays evaluation episodes, and the specification."""
     env, policy = _player(settings)
     return evaluate.on_host(env, policy, settings.protocol), env.spec
+
+
+def random_play(settings: config.Settings) -> evaluate.Evaluate:
+    """Returns the function that plays evaluation episodes at random."""
+    env, _ = _player(settings)
+    policy = evaluate.random_policy(env.spec.num_actions)
+    return evaluate.on_host(env, policy, settings.protocol)
 
 
 def first_episode(settings: config.Settings) -> video.Watch:
@@ -363,4 +411,6 @@ def _player(
     """
     rows = min(settings.evaluation.episodes, evaluate.LANES)
     env = registry.make_host(settings.env, settings.protocol, rows)
-    return env, evaluate.greedy_policy(models.make_model(env.spec, settings), settings)
+    return env, evaluate.evaluated_policy(
+        models.make_model(env.spec, settings), settings
+    )

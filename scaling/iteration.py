@@ -19,14 +19,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from scaling import batches, config, run_state, types
+from scaling import batches, config, mixing, run_state, types
 from scaling import layout as layouts
+from scaling.agent import act
 from scaling.agent import model as models
 from scaling.learner import loss, sampling, update
-from scaling.reanalyse import lanes
-from scaling.replay import steps, window
+from scaling.reanalyse import lanes, sources
+from scaling.replay import best, steps, stores, window
 from scaling.search import mcts
 
 
@@ -36,7 +37,7 @@ class Parts(NamedTuple):
     layout: layouts.Layout
     initial: Callable[..., run_state.State]
     place: Callable[[run_state.State, run_state.Call], run_state.Placed]
-    search: mcts.SearchFunction
+    search: Callable[..., types.Searched]
     draw: Callable[
         [run_state.State, run_state.Placed, run_state.Call, Array], sampling.Samples
     ]
@@ -70,7 +71,7 @@ def make_parts(
             run_state.initial, model=model, settings=settings, spec=spec, layout=layout
         ),
         place=bind(place, settings=settings, layout=layout, mean=mean),
-        search=mcts.make_search(model, settings.search, settings.learner.discount),
+        search=make_search(model, settings),
         draw=bind(batches.draw, settings=settings, layout=layout),
         batch=bind(batches.make_batch, model=model, settings=settings),
         update=bind(update.update, model=model, settings=settings.learner, mean=mean),
@@ -79,6 +80,15 @@ def make_parts(
         gather=batches.gather,
         batch_stacks=bind(batches.batch_stacks, settings=settings),
     )
+
+
+def make_search(
+    model: models.Model, settings: config.Settings
+) -> Callable[..., types.Searched]:
+    """Returns what looks at the rows: a search, or one look where none is needed."""
+    if settings.learner.target == "supervised":
+        return act.make_look(model)
+    return mcts.make_search(model, settings.search, settings.learner.discount)
 
 
 def place(
@@ -107,19 +117,60 @@ def place(
                 ),
             ]
         )
-        placed = lanes.place(shard.lanes, shard.steps, live, layout.newest, key)
+        placed, tally = _begin_segments(shard, live, call, key, settings, layout)
+        homes = (shard.steps, *shard.archives.stores)
         at = (placed.column, placed.step)
-        stack = steps.stack_at(shard.steps, *at, protocol.stack)
-        past = steps.past_actions(shard.steps, *at, protocol.past_actions)
-        return placed, live, stack, past
+        stack = stores.stack_at(homes, *at, protocol.stack)
+        past = stores.past_actions(homes, *at, protocol.past_actions)
+        return placed, live, stack, past, tally
 
     keys = run_state.keys_of_shards(state, run_state.PLACE, call.number, shards)
     search_key = run_state.key_for(state.key, run_state.SEARCH, call.number)
+    placed, live, stack, past, tally = jax.vmap(of_shard)(state.shard, keys)
     return run_state.Placed(
-        *jax.vmap(of_shard)(state.shard, keys),
+        lanes=placed,
+        live=live,
+        stack=stack,
+        past=past,
+        tally=tally,
         keys=lanes.keys_of_rows(search_key, state.shard.number, layout.lanes),
         sampleable=_sampleable(state, call, settings.replay, mean),
     )
+
+
+def _begin_segments(
+    shard: run_state.Shard,
+    live: Bool[Array, " L"],
+    call: run_state.Call,
+    key: Array,
+    settings: config.Settings,
+    layout: layouts.Layout,
+) -> tuple[lanes.Lanes, sources.Tally]:
+    """Returns a shard's lanes with those that wait at a start, and the tally."""
+    shares = mixing.of_run(settings, layout.environments)
+    names = [share.source for share in shares]
+    held, reach = shard.lanes, batches.reach(settings.protocol)
+    waiting = held.waiting | sources.is_overwritten(
+        shard.steps, shard.archives, held.column, held.step, reach
+    )
+    drawn = sources.draw(
+        names, shard.steps, shard.archives, layout.newest, key, layout.lanes
+    )
+    weights = sources.weights(shares, call.progress)
+    horizon = layout.stored_slots * settings.replay.segment_length
+    tally, source = sources.choose(
+        shard.tally, waiting & live, weights, drawn.available, horizon
+    )
+    lane = jnp.arange(layout.lanes)
+    placed = lanes.place(
+        held._replace(waiting=waiting),
+        waiting & live,
+        drawn.column[source, lane],
+        drawn.step[source, lane],
+    )
+    at = sources.of_column(names, shard.steps, shard.archives, placed.column)
+    stored = live & (lane >= layout.environments)
+    return placed, sources.count(tally, at, stored, weights)
 
 
 def _sampleable(
@@ -180,8 +231,39 @@ def record(
         state.shard, placed, searched, outcome
     )
     live = placed.live[:, : layout.environments]
+    if layout.best_steps:
+        last = live & outcome.last
+        total = state.episodes.running + outcome.reward
+        shard = _keep_the_best(shard, last, total)
     episodes = _count_episodes(state.episodes, outcome, live)
     return state._replace(shard=shard, episodes=episodes)
+
+
+def _keep_the_best(
+    shard: run_state.Shard, last: Bool[Array, "G E"], total: Float[Array, "G E"]
+) -> run_state.Shard:
+    """Returns the shards with the archives after the episodes that have ended."""
+    kept, copied = best.keep(shard.archives.best, shard.steps, last, total)
+    # What is written to the rings later must wait for the copies made of them.
+    rings = shard.steps._replace(complete=shard.steps.complete + jnp.minimum(copied, 0))
+    return shard._replace(steps=rings, archives=shard.archives._replace(best=kept))
+
+
+def _searched_policy(searched: types.Searched, action: Int[Array, " L"]) -> Array:
+    """Returns the policy of the search."""
+    del action
+    return searched.policy
+
+
+def _logged_policy(searched: types.Searched, action: Int[Array, " L"]) -> Array:
+    """Returns the policy of the one who acted, as far as it is known: one action."""
+    return jax.nn.one_hot(
+        action, searched.policy.shape[-1], dtype=searched.policy.dtype
+    )
+
+
+# What the policy head learns, by `--learner.target`.
+POLICY_TARGETS = {"reanalyse": _searched_policy, "supervised": _logged_policy}
 
 
 def _record_shard(
@@ -199,14 +281,19 @@ def _record_shard(
     stored = shard.steps
     if environments:
         stored = steps.append(stored, outcome, live[:environments])
-    replayed = steps.facts_at(stored, placed.column, placed.step)
+    homes = (stored, *shard.archives.stores)
+    replayed = stores.facts_at(homes, placed.column, placed.step)
     facts = jax.tree.map(
         lambda new, old: jnp.concatenate([new, old[environments:]]).astype(old.dtype),
         outcome,
         replayed,
     )
     closes = lanes.closing(
-        placed, stored, facts.last, settings.replay.segment_length, environments
+        placed,
+        stores.complete_of(homes, placed.column),
+        facts.last,
+        settings.replay.segment_length,
+        environments,
     )
     entry = window.Entry(
         column=placed.column,
@@ -217,7 +304,7 @@ def _record_shard(
         reward=facts.reward,
         discount=facts.discount,
         value=searched.value,
-        policy=searched.policy,
+        policy=POLICY_TARGETS[settings.learner.target](searched, facts.action),
     )
     searches = window.append(shard.window, entry, live, closes)
     if settings.replay.priority_exponent:
@@ -225,7 +312,9 @@ def _record_shard(
     return run_state.Shard(
         number=shard.number,
         steps=stored,
+        archives=shard.archives,
         lanes=lanes.advance(placed, live, closes, environments),
+        tally=placed_lanes.tally,
         window=searches,
         digest=_digest(shard.digest, searched.action, facts.reward, live),
     )

@@ -3,7 +3,11 @@
 import math
 from typing import NamedTuple
 
-from scaling import accounting, config
+from scaling import accounting, config, mixing
+
+MOST_EPISODES = 1024  # that a shard keeps of the best
+LEAST_BEST = 64  # steps of a shard, so that its copies are made in blocks
+RING_FOR_EACH = 3  # slots of the archive of the best for each step that is kept
 
 
 class Layout(NamedTuple):
@@ -15,19 +19,43 @@ class Layout(NamedTuple):
     step_capacity: int  # slots of a column of steps
     window_capacity: int  # slots of a lane's window
     newest: int  # steps of a column that reanalysis draws from
+    archive_capacity: int = 0  # slots of the fixed archive; 0: there is none
+    best_steps: int = 0  # N of the best episodes; 0: none are kept
 
     @property
     def lanes(self) -> int:
         """L: rows of a shard."""
         return self.environments + self.stored_slots
 
+    @property
+    def columns(self) -> int:
+        """Rings of the environments' steps; one that stays empty without any."""
+        return max(1, self.environments)
 
-def layout_for(settings: config.Settings, account: accounting.Account) -> Layout:
+    @property
+    def best_capacity(self) -> int:
+        """Slots of the archive of the best episodes."""
+        return RING_FOR_EACH * self.best_steps
+
+    @property
+    def best_episodes(self) -> int:
+        """M: the most of the best episodes."""
+        return min(self.best_steps, MOST_EPISODES)
+
+
+def layout_for(
+    settings: config.Settings, account: accounting.Account, archive_capacity: int = 0
+) -> Layout:
     """Returns the sizes for a cell, or for the largest cell that shares a program.
 
     A column of steps holds the N newest (where stored steps are searched at all),
     those that the window points at, and those that pass while a lane replays its
     segment: nothing that a lane or the window points at is evicted.
+
+    Args:
+      settings: of the run.
+      account: of the cell.
+      archive_capacity: most steps of a shard's data set or demonstrations.
     """
     replay, protocol = settings.replay, settings.protocol
     shards, length = account.shards, replay.segment_length
@@ -48,7 +76,17 @@ def layout_for(settings: config.Settings, account: accounting.Account) -> Layout
         step_capacity=min(newest + in_window + margin, all_steps),
         window_capacity=min(account.window_calls + length, account.calls),
         newest=max(1, newest),
+        archive_capacity=archive_capacity,
+        best_steps=_best_steps(settings, account),
     )
+
+
+def _best_steps(settings: config.Settings, account: accounting.Account) -> int:
+    """Returns N of a shard for the source `best`, 0 where it is not one."""
+    if not (account.environments and account.stored and mixing.uses(settings, "best")):
+        return 0
+    steps = min(settings.replay.best_steps, account.agent_steps)
+    return max(LEAST_BEST, math.ceil(steps / account.shards))
 
 
 _STEP_FACTS, _SEARCH_FACTS = 17, 36  # bytes of a step, and of a search but its policy
@@ -62,7 +100,8 @@ def store_bytes(layout: Layout, observation: int, actions: int) -> int:
       observation: bytes of one.
       actions: how many there are.
     """
-    steps = max(1, layout.environments) * layout.step_capacity
+    archives = layout.archive_capacity + layout.best_capacity
+    steps = layout.columns * layout.step_capacity + archives
     searches = layout.lanes * layout.window_capacity
     step, search = observation + _STEP_FACTS, _SEARCH_FACTS + 4 * actions
     return layout.shards * (steps * step + searches * search)

@@ -10,6 +10,7 @@ import numpy as np
 
 from scaling import (
     accounting,
+    borrowed,
     config,
     device_loop,
     evaluate,
@@ -43,8 +44,12 @@ def make(
     largest: accounting.Account,
     mesh: jax.sharding.Mesh,
     directory: pathlib.Path,
+    data: borrowed.Borrowed | None = None,
 ) -> Loop:
     """Returns the loop for the settings' environment, ready for its first call.
+
+    Without environments, a data set whose frames are too large for the device stays in
+    its files, whatever the environment of the evaluation is.
 
     Args:
       settings: of the study.
@@ -52,11 +57,19 @@ def make(
       largest: account of the largest cell that shares the program, for the sizes.
       mesh: of devices.
       directory: of the run, for what the host stores.
+      data: what the run borrows, if anything.
     """
-    layout = layouts.layout_for(settings, largest)
-    if registry.is_device(settings.env):
-        return _on_device(settings, seed, layout, mesh)
-    return _on_host(settings, seed, layout, mesh, directory)
+    capacity = 0 if data is None else data.capacity
+    layout = layouts.layout_for(settings, largest, capacity)
+    fits = data is None or data.frame_bytes <= borrowed.MOST_ON_DEVICE
+    if registry.is_device(settings.env) and (fits or layout.environments):
+        return _on_device(settings, seed, layout, mesh, data)
+    return _on_host(settings, seed, layout, mesh, directory, data)
+
+
+def specification(settings: config.Settings) -> types.EnvSpec:
+    """Returns the specification of the settings' environment."""
+    return evaluation(settings)[1]
 
 
 def evaluation(settings: config.Settings) -> tuple[evaluate.Evaluate, types.EnvSpec]:
@@ -65,6 +78,15 @@ def evaluation(settings: config.Settings) -> tuple[evaluate.Evaluate, types.EnvS
         env, play = _device_evaluation(settings)
         return play, env.spec
     return host_loop.evaluation(settings)
+
+
+def random_play(settings: config.Settings) -> evaluate.Evaluate:
+    """Returns the function that plays evaluation episodes at random."""
+    if not registry.is_device(settings.env):
+        return host_loop.random_play(settings)
+    env, _ = _device_player(settings)
+    policy = evaluate.random_policy(env.spec.num_actions)
+    return evaluate.on_device(env, policy, settings.protocol, _lanes(settings))
 
 
 def first_episode(settings: config.Settings) -> video.Watch:
@@ -86,7 +108,7 @@ def _device_player(settings: config.Settings) -> tuple[Any, evaluate.Policy]:
     """Returns the environment and the policy that is evaluated in it."""
     env = registry.make_device(settings.env, settings.protocol)
     model = models.make_model(env.spec, settings)
-    return env, evaluate.greedy_policy(model, settings)
+    return env, evaluate.evaluated_policy(model, settings)
 
 
 def _lanes(settings: config.Settings) -> int:
@@ -107,11 +129,20 @@ def _on_device(
     seed: int,
     layout: layouts.Layout,
     mesh: jax.sharding.Mesh,
+    data: borrowed.Borrowed | None,
 ) -> Loop:
     env, play = _device_evaluation(settings)
     programs = _device_programs(settings, layout, mesh)
-    shards = np.array(sharding.local_shards(mesh, layout.shards), np.int32)
-    state = programs.begin(np.uint32(seed), sharding.from_local(mesh, shards))
+    shards = sharding.local_shards(mesh, layout.shards)
+    number = sharding.from_local(mesh, np.array(shards, np.int32))
+    fixed = device_loop.Fixed((), ())
+    if data is not None:
+        frames = data.frames(shards, env.spec.observation_dtype)
+        fixed = device_loop.Fixed(
+            sharding.from_local(mesh, data.facts(shards)),
+            sharding.from_local(mesh, frames),
+        )
+    state = programs.begin(np.uint32(seed), number, fixed)
     return Loop(
         env.spec, state, programs.advance, programs.read_log, play, None, lambda: None
     )
@@ -123,9 +154,11 @@ def _on_host(
     layout: layouts.Layout,
     mesh: jax.sharding.Mesh,
     directory: pathlib.Path,
+    data: borrowed.Borrowed | None,
 ) -> Loop:
-    play, spec = host_loop.evaluation(settings)
-    host = host_loop.HostLoop(settings, spec, layout, seed, mesh, directory / "frames")
+    play, spec = evaluation(settings)
+    folder = directory / "frames"
+    host = host_loop.HostLoop(settings, spec, layout, seed, mesh, folder, data)
     return Loop(
         spec, host.state, host.advance, host.read_log, play, host.kept, host.close
     )

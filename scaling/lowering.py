@@ -143,9 +143,12 @@ def _on_device(
     env = registry.make_device(settings.env, settings.protocol)
     made = device_loop.make_programs(env, settings, layout, mesh)
     shards = _rows(mesh, (layout.shards,), np.int32)
-    state = jax.eval_shape(made.begin, _whole(np.uint32), shards)
-    column: Any = jax.ShapeDtypeStruct((training.CALLS_AT_ONCE,), np.int32)
-    calls = accounting.Calls(*(column for _ in accounting.Calls._fields))
+    fixed = device_loop.Fixed((), ())
+    state = jax.eval_shape(made.begin, _whole(np.uint32), shards, fixed)
+    calls: Any = jax.tree.map(
+        lambda field: jax.ShapeDtypeStruct((training.CALLS_AT_ONCE,), field.dtype),
+        accounting.no_calls(),
+    )
     number = _whole(np.int32)
     advance = Program("advance", made.advance, (state, calls, number, number), ())
     log = Program("read_log", made.read_log, (state,), ())
@@ -163,9 +166,9 @@ def _on_host(
         return _rows(mesh, stacked, spec.observation_dtype)
 
     number = _whole(np.int32)
-    call = run_state.Call(*(number for _ in run_state.Call._fields))
+    call = run_state.Call(*(_whole(x.dtype) for x in accounting.no_calls()))
     shards = _rows(mesh, (layout.shards,), np.int32)
-    state = jax.eval_shape(made.initial, _whole(np.uint32), shards)
+    state = jax.eval_shape(made.initial, _whole(np.uint32), shards, ())
     placed = jax.eval_shape(made.place, state, call)
     group = layout.shards * layout.lanes // len(made.search)
     searched = (state.learner, frames(group), placed, call, number)

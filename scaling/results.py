@@ -38,7 +38,9 @@ COLUMNS: dict[str, str] = {
     "samples_per_search": "samples / searched states",
     "environments": "environments that stepped together",
     "lanes": "rows of a search batch, fresh and stored",
-    "sources": "where stored steps came from, with shares",
+    "sources": "where stored states came from, with the shares as run",
+    "target": "what the policy learned: reanalyse (a search) or supervised (logged)",
+    "action": "how evaluation acts: mcts, or policy (a sample of its head)",
     "flops": "floating-point operations of the networks, by closed formula",
     "wall_clock_s": "seconds from start to result, compilation included",
     "hardware": "devices, as the run saw them",
@@ -49,7 +51,10 @@ COLUMNS: dict[str, str] = {
     "control": "fraction whose number of updates this run took, if a control",
     "score_kind": "final: of the last network; nothing else is a result",
     "curve_of": "run whose learning curve the row belongs to, if it does",
-    "behaviour_score": "mean return of the policy that made the data set",
+    "dataset": "name and content of the borrowed data, as name@hash",
+    "dataset_episodes": "episodes of the borrowed data that this run learned from",
+    "dataset_best_tenth": "mean return of the best tenth of those episodes",
+    "behaviour_score": "mean return of those episodes: of the policy that made them",
     "random_score": "mean return of the uniformly random policy, if measured",
     "digest": "hash of every action and reward, equal for equal runs",
     "config_hash": "hash of settings and cell",
@@ -81,16 +86,25 @@ def identity(
         "run_id": config.run_id(settings, cell),
         "study": config.study_hash(settings),
         "env": settings.env,
-        "frames": cell.frames,
-        "dataset_frames": 0,
+        "frames": cell.frames if cell.fraction < 1 else 0,
+        "dataset_frames": 0 if cell.fraction < 1 else cell.frames,
         "demonstration_frames": 0,
         "fraction": cell.fraction,
         "seed": cell.seed,
         "design": design,
         "control": cell.control_for,
+        "dataset": _data(settings, cell),
+        "target": settings.learner.target,
+        "action": settings.evaluation.action,
         "config_hash": config.config_hash(settings, cell),
         "code_version": importlib.metadata.version("scaling-unplugged"),
     }
+
+
+def _data(settings: config.Settings, cell: config.Cell) -> str | None:
+    """Returns the data set of fraction 1, else the demonstrations, if there are any."""
+    data = settings.data
+    return (data.dataset if cell.fraction == 1 else data.demonstrations) or None
 
 
 def failed_row(

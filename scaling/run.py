@@ -19,6 +19,7 @@ import numpy as np
 
 from scaling import (
     accounting,
+    borrowed,
     checkpoint,
     config,
     evaluate,
@@ -26,6 +27,7 @@ from scaling import (
     ledger,
     log,
     loops,
+    mixing,
     peers,
     results,
     run_state,
@@ -98,6 +100,7 @@ def _run(
         report({"event": "phase", "name": "evaluating"})
         seed = training.evaluation_seed(cell.seed)
         returns = training.play(work.loop, state, seed, settings.evaluation.episodes)
+        work.meta.update(_random_score(settings, cell, seed))
     seconds = before + time.monotonic() - started
     row = _row(work, directory, state, evaluate.summary(returns), seconds)
     if group.first:
@@ -120,7 +123,9 @@ def _prepared(
     account = accounting.account_for(settings, cell, per_step)
     largest = _largest(settings, cell, account, how.allocate_frames)
     mesh = sharding.make_mesh(how.mesh, account.shards)
-    loop = loops.make(settings, cell.seed, largest, mesh, directory)
+    spec = loops.specification(settings)
+    data = borrowed.borrow(settings, cell, how, account.shards, spec)
+    loop = loops.make(settings, cell.seed, largest, mesh, directory, data)
     own = sharding.local_shards(mesh, account.shards)
     # A priority is final when the n steps after it are there.
     saver = saving.Saver(store, own, settings.learner.td_steps + 1, loop.host)
@@ -131,6 +136,8 @@ def _prepared(
         "hardware": sharding.describe(list(mesh.devices.flat)),
         "notes": [],
     }
+    if data is not None:
+        meta["borrowed"] = data.row()
     try:
         yield training.Run(loop, settings, cell, account, how, journal, saver, meta)
     finally:
@@ -169,6 +176,8 @@ def _row(
     return {
         **results.identity(work.settings, work.cell, work.how.design),
         **_counts(work.settings, work.account, state, work.loop.spec),
+        **work.meta.get("borrowed", {}),
+        "random_score": work.meta.get("random_score"),
         **score,
         "note": "; ".join(filter(None, [score["note"], *work.meta["notes"]])),
         "score_kind": "final",
@@ -280,10 +289,39 @@ def _counts(
         "samples_per_search": updates * account.batch_size / total,
         "environments": account.environments,
         "lanes": account.lanes,
-        "sources": "recent:1" if account.stored else "",
+        "sources": _sources(settings, account, state),
         "flops": _flops(settings, spec, total, updates * account.batch_size),
         "digest": _digest(state),
     }
+
+
+def _random_score(
+    settings: config.Settings, cell: config.Cell, seed: int
+) -> dict[str, float]:
+    """Returns the score of the random policy where a data set is learned from.
+
+    It is played in the evaluation's episodes, so that what a data set's policy and the
+    agent do more than nothing is measured under one protocol.
+    """
+    if cell.fraction < 1:
+        return {}
+    group, played = peers.group(), None
+    if group.first:
+        play = loops.random_play(settings)
+        played = play((), seed, settings.evaluation.episodes).tolist()
+    return {"random_score": float(np.mean(group.share(played)))}
+
+
+def _sources(
+    settings: config.Settings, account: accounting.Account, state: run_state.State
+) -> str:
+    """Returns each source with its share of the stored searches, as run."""
+    if not account.stored:
+        return ""
+    shares = mixing.of_run(settings, account.environments)
+    searched = sharding.everywhere(state.shard.tally.searched).sum(axis=0)
+    parts = zip(shares, searched / searched.sum(), strict=True)
+    return ",".join(f"{share.source}:{had:.6g}" for share, had in parts)
 
 
 def _flops(settings: config.Settings, spec: Any, searched: int, samples: int) -> float:
@@ -295,7 +333,8 @@ def _flops(settings: config.Settings, spec: Any, searched: int, samples: int) ->
     model = models.make_model(spec, settings)
     row = models.row_flops(model, spec, settings.protocol)
     root, step = row.represent + row.predict, row.dynamics + row.predict
-    search = root + settings.search.simulations * step
+    searches = settings.learner.target != "supervised"
+    search = root + searches * settings.search.simulations * step
     sample = 3 * (root + settings.learner.unroll_steps * step)
     return searched * search + samples * sample
 

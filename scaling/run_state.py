@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
-from scaling import config, sharding, types
+from scaling import config, mixing, sharding, types
 from scaling import layout as layouts
 from scaling.agent import model as models
 from scaling.learner import update
-from scaling.reanalyse import lanes
-from scaling.replay import steps, window
+from scaling.reanalyse import lanes, sources
+from scaling.replay import best, steps, window
 
 
 class Shard(NamedTuple):
@@ -24,7 +24,9 @@ class Shard(NamedTuple):
 
     number: Int[Array, " G"]  # of the shard in the run
     steps: steps.Steps
+    archives: sources.Archives
     lanes: lanes.Lanes
+    tally: sources.Tally
     window: window.Window
     digest: UInt32[Array, " G"]  # of every action and reward
 
@@ -35,10 +37,18 @@ class State(NamedTuple):
     learner: update.LearnerState
     shard: Shard
     frames: Any  # [G, E, T, ...] on the device, or () when the host has them
+    archived: "ArchivedFrames"
     env: Any  # device environments with autoreset, [G·E] rows, or ()
     episodes: "Episodes"
     metrics: update.Metrics  # sums over the updates since the log last read
     key: Key[Array, ""]  # of the run; never changed
+
+
+class ArchivedFrames(NamedTuple):
+    """Frames of a shard's archives, or () where there is none or the host has them."""
+
+    fixed: Any  # [G, 1, T, ...]
+    best: Any  # [G, 1, T, ...]
 
 
 class Episodes(NamedTuple):
@@ -64,6 +74,8 @@ class Start(NamedTuple):
     observation: Any  # first ones, [G·E, ...]; () when the host has the frames
     env: Any  # device environments after their reset, [G·E] rows, or ()
     frames: Any  # zeroed, [G, E, T, ...], or ()
+    fixed: Any  # `steps.Steps` of the fixed archive, fields [G, 1, ...], or ()
+    archived: "ArchivedFrames"
 
 
 class Call(NamedTuple):
@@ -76,6 +88,7 @@ class Call(NamedTuple):
     updates: Any
     window_from: Any
     first_update: Any
+    progress: Any  # share of the run's searches made before
 
 
 class Placed(NamedTuple):
@@ -86,6 +99,7 @@ class Placed(NamedTuple):
     stack: steps.Stack  # of the frames, fields [G, L, ...]
     past: Int[Array, "G L H"]  # past actions
     keys: Key[Array, "G L"]
+    tally: sources.Tally  # with this call's stored searches, fields [G, ...]
     sampleable: Float[Array, ""]  # mean entries of a shard that the learner may draw
 
 
@@ -101,6 +115,7 @@ def specs(learner: Any) -> Any:
         learner,
         shard=rows,
         frames=rows,
+        archived=rows,
         env=rows,
         episodes=rows,
         metrics=whole,
@@ -135,13 +150,13 @@ def initial(
 
     Args:
       key: of the run.
-      start: environments, their first observations and empty frames.
+      start: environments, their first observations, empty frames, data.
       model: the networks.
       settings: of the run.
       spec: of the environment.
       layout: sizes.
     """
-    number, observation, env, frames = start
+    number, observation, env, frames, fixed, archived = start
 
     def repeat(tree: Any) -> Any:
         return jax.tree.map(lambda x: jnp.stack([x] * number.size), tree)
@@ -149,10 +164,14 @@ def initial(
     if not isinstance(frames, tuple):
         first = observation.reshape(*frames.shape[:2], *frames.shape[3:])
         frames = frames.at[:, :, 0].set(first)
-    columns = max(1, layout.environments)
+    shares, kept = mixing.of_run(settings, layout.environments), ()
+    if layout.best_steps:
+        kept = best.empty(layout.columns, layout.best_steps, layout.best_episodes)
     shard = Shard(
         number=number,
-        steps=repeat(steps.empty(columns, layout.step_capacity)),
+        steps=repeat(steps.empty(layout.columns, layout.step_capacity)),
+        archives=sources.Archives(fixed, repeat(kept)),
+        tally=repeat(sources.no_tally(len(shares))),
         lanes=repeat(lanes.initial(layout.environments, layout.stored_slots)),
         window=repeat(
             window.empty(layout.lanes, layout.window_capacity, spec.num_actions)
@@ -163,6 +182,7 @@ def initial(
         learner=update.initial(key_for(key, INIT, 0), model, settings.learner),
         shard=shard,
         frames=frames,
+        archived=archived,
         env=env,
         episodes=_no_episodes(number.size, layout.environments),
         metrics=update.no_metrics(),

@@ -1,9 +1,10 @@
 """A run's state into checkpoints and out of them again, to the last bit.
 
-Leaves of the state are of four kinds, by how they change. *Whole* ones (learner, sums
-for the log) are the same on every device and go through Orbax. *Rings* are the two
-stores, steps with their frames and window: they are written in chunks, of which only
-those that changed are written again. The *rest* of a shard is one small file.
+Leaves of the state are of five kinds, by how they change. *Whole* ones (learner, sums
+for the log) are the same on every device and go through Orbax. *Rings* are the stores,
+steps and the best episodes with their frames, and window: they are written in chunks,
+of which only those that changed are written again. *Fixed* ones are borrowed data,
+which a run reads again instead. The *rest* of a shard is one small file.
 
 A shard's files do not depend on where it lives, so a run goes on on another mesh, or
 split over other processes.
@@ -25,7 +26,8 @@ from scaling import checkpoint, npy, peers, rings, run_state, sharding, snapshot
 from scaling.envs import autoreset
 from scaling.replay import frames as frame_store
 
-WHOLE, REST, STEPS, WINDOW = "whole", "rest", "steps", "window"
+WHOLE, REST, FIXED = "whole", "rest", "fixed"
+STEPS, BEST, WINDOW = "steps", "best", "window"  # rings
 
 
 class Host(NamedTuple):
@@ -33,6 +35,7 @@ class Host(NamedTuple):
 
     environments: autoreset.HostRows | None
     frames: frame_store.HostFrames
+    best: frame_store.HostFrames | None = None
 
 
 class Restored(NamedTuple):
@@ -57,8 +60,13 @@ def kind_of(name: str) -> str:
         return WHOLE
     if name.startswith((".shard.window.entries", ".shard.window.priority")):
         return WINDOW
-    steps = name.startswith(".shard.steps") and not name.endswith(".complete")
-    return STEPS if steps or name.startswith(".frames") else REST
+    if name.startswith((".shard.archives.fixed", ".archived.fixed")):
+        return FIXED
+    if name.endswith(".complete"):
+        return REST
+    if name.startswith((".shard.archives.best.steps", ".archived.best")):
+        return BEST
+    return STEPS if name.startswith((".shard.steps", ".frames")) else REST
 
 
 class Leaf(NamedTuple):
@@ -80,7 +88,8 @@ class Leaf(NamedTuple):
 
 def leaves_of(state: run_state.State) -> dict[str, list[Leaf]]:
     """Returns the leaves by kind, in the order of the state."""
-    kinds: dict[str, list[Leaf]] = {kind: [] for kind in (WHOLE, REST, STEPS, WINDOW)}
+    every = (WHOLE, REST, FIXED, STEPS, BEST, WINDOW)
+    kinds: dict[str, list[Leaf]] = {kind: [] for kind in every}
     for path, value in jax.tree_util.tree_flatten_with_path(state)[0]:
         name = jax.tree_util.keystr(path)
         kinds[kind_of(name)].append(Leaf(name, value))
@@ -244,8 +253,20 @@ class Saver:
     def _rings(self, state: run_state.State) -> list[tuple[str, Any, int, int]]:
         """Returns each ring, its cursors, and entries around them that may change."""
         # The pending step has a frame and an age, but is not complete.
-        steps = (STEPS, state.shard.steps.complete, 0, 1)
-        return [steps, (WINDOW, state.shard.window.cursor, self._tail, 0)]
+        found = [
+            (STEPS, state.shard.steps.complete, 0, 1),
+            (WINDOW, state.shard.window.cursor, self._tail, 0),
+        ]
+        kept = state.shard.archives.best
+        if kept:
+            found.append((BEST, kept.steps.complete, 0, 0))
+        return found
+
+    def _frames(self, ring: str) -> frame_store.HostFrames | None:
+        """Returns the frames of a ring's entries that the host keeps, if it does."""
+        if self._host is None:
+            return None
+        return {STEPS: self._host.frames, BEST: self._host.best}.get(ring)
 
     def _chunk(
         self, ring: str, leaves: list[jax.Array], cut: rings.Chunks, chunk: int
@@ -253,8 +274,8 @@ class Saver:
         """Returns the arrays [G, columns, C, ...] of a chunk of this process."""
         start = cut.start(chunk)
         parts = sharding.to_local(_slices(leaves, start, cut.size))
-        if ring == STEPS and self._host is not None:
-            parts.append(self._host.frames.read(start, start + cut.size))
+        if (frames := self._frames(ring)) is not None:
+            parts.append(frames.read(start, start + cut.size))
         return parts
 
     def restore(self, like: run_state.State, snapshot: snapshots.Snapshot) -> Restored:
@@ -272,9 +293,10 @@ class Saver:
         found = {
             **self._load_whole(kinds[WHOLE], snapshot.directory / "whole"),
             **self._load_rest(kinds[REST], snapshot.directory),
-            **self._load_ring(STEPS, kinds[STEPS]),
-            **self._load_ring(WINDOW, kinds[WINDOW]),
+            **{leaf.name: leaf.value for leaf in kinds[FIXED]},
         }
+        for ring, *_ in self._rings(like):
+            found |= self._load_ring(ring, kinds[ring])
         paths, tree = jax.tree_util.tree_flatten_with_path(like)
         state = tree.unflatten([found[jax.tree_util.keystr(path)] for path, _ in paths])
         for ring, cursor, _, _ in self._rings(state):
@@ -310,8 +332,8 @@ class Saver:
             for leaf in leaves
         ]
         shapes = [(array.shape[1:], array.dtype) for array in whole]
-        if ring == STEPS and self._host is not None:
-            shapes.append((self._host.frames.shape, self._host.frames.dtype))
+        if (frames := self._frames(ring)) is not None:
+            shapes.append((frames.shape, frames.dtype))
         pieces = [((s[0], cut.size, *s[2:]), dtype) for s, dtype in shapes]
         for chunk, written in enumerate(self._tables[ring]):
             if written < 0:
@@ -322,8 +344,8 @@ class Saver:
                 parts = _read(self._store.chunks / name, pieces)
                 for array, part in zip(whole, parts, strict=False):
                     array[index, :, start : start + cut.size] = part
-                if len(parts) > len(whole) and self._host is not None:
-                    self._host.frames.write(index, start, parts[-1])
+                if frames is not None:
+                    frames.write(index, start, parts[-1])
         return self._placed(leaves, whole)
 
     def _placed(self, leaves: list[Leaf], arrays: list[np.ndarray]) -> dict:

@@ -6,7 +6,7 @@ import pathlib
 ROOT = pathlib.Path(__file__).parents[1]
 LAYERS = [
     {"scaling.types", "scaling.config", "scaling.hardware"},
-    {"scaling.presets", "scaling.peers", "scaling.execution"},
+    {"scaling.presets", "scaling.peers", "scaling.execution", "scaling.mixing"},
     {
         "scaling.accounting",
         "scaling.checkpoint",
@@ -17,22 +17,29 @@ LAYERS = [
         "scaling.rings",
         "scaling.sharding",
         "scaling.snapshots",
+        "scaling.stages",
         "scaling.targets",
     },
     {"scaling.layout", "scaling.envs", "scaling.datasets", "scaling.agent"},
     {"scaling.search", "scaling.replay"},
     {"scaling.reanalyse"},
     {"scaling.learner"},
-    {"scaling.evaluate"},
-    {"scaling.run_state", "scaling.video", "scaling.groups"},
-    {"scaling.batches"},
+    {"scaling.evaluate", "scaling.recording"},
+    {
+        "scaling.run_state",
+        "scaling.playing",
+        "scaling.video",
+        "scaling.groups",
+        "scaling.borrowed",
+    },
+    {"scaling.batches", "scaling.collecting"},
     {"scaling.iteration"},
     {"scaling.saving", "scaling.log"},
     {"scaling.device_loop", "scaling.host_loop"},
     {"scaling.loops"},
     {"scaling.training"},
     {"scaling.run", "scaling.lowering"},
-    {"scaling.compiling"},
+    {"scaling.compiling", "scaling.recorded"},
     {"launch", "analysis"},
 ]
 JAX_LATE = {"jax", "flax", "optax", "mctx", "jumanji", "gymnasium", "ale_py"}

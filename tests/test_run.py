@@ -252,31 +252,6 @@ def test_fraction_0_never_searches_a_stored_step(tmp_path):
     assert account.stored_slots == 0
 
 
-def test_fraction_1_never_steps_an_environment(tmp_path):
-    # The data set: what an online run of the same game stored.
-    account, online = begin(SETTINGS, cell(), tmp_path)
-    before = online.advance(
-        online.state, stacked(account.schedule(0, 100)), 100, account.updates
-    )
-    offline = cell(fraction=1.0, searches=2048)
-    account, loop = begin(SETTINGS, offline, tmp_path)
-    assert account.agent_steps == 0
-    data = jax.tree.map(lambda x: np.array(x[:, :1]), before.shard.steps)
-    steps = jax.tree.map(jnp.asarray, data)  # the state is given away below
-    shard = loop.state.shard._replace(steps=steps)
-    state = loop.state._replace(shard=shard, frames=before.frames[:, :1])
-    state = loop.advance(
-        state,
-        stacked(account.schedule(0, account.calls)),
-        account.calls,
-        account.updates,
-    )
-    assert state.env == ()
-    np.testing.assert_array_equal(state.shard.steps.complete, data.complete)
-    assert int(state.shard.window.cursor.sum()) == 2048
-    assert int(state.metrics.number) == account.updates > 0
-
-
 def test_stored_targets_name_the_facts_of_their_steps(tmp_path):
     account, loop = begin(SETTINGS, cell(frames=400, fraction=0.8), tmp_path)
     state = loop.advance(

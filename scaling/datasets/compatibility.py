@@ -1,14 +1,20 @@
 """Whether a store's episodes are of the environment that an agent will play."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scaling import config, types
+from scaling import config
 from scaling.datasets import manifest
 
+if TYPE_CHECKING:
+    from scaling.types import EnvSpec
+else:  # it imports JAX, and a dry run must not wait for that
+    EnvSpec = Any
 
-def check(header: manifest.Header, spec: types.EnvSpec, name: str) -> None:
+
+def check(header: manifest.Header, spec: EnvSpec, name: str) -> None:
     """Refuses a store whose steps another environment made.
 
     Args:
@@ -20,21 +26,35 @@ def check(header: manifest.Header, spec: types.EnvSpec, name: str) -> None:
       ValueError: naming what differs: environment, actions, shape or type of
         observations, or frames of a step.
     """
-    protocol = header.protocol
+    check_protocol(header, spec.name, spec.frames_per_step, name)
     pairs = {
-        "environment": (protocol.env, spec.name),
-        "number of actions": (protocol.num_actions, spec.num_actions),
+        "number of actions": (header.protocol.num_actions, spec.num_actions),
         "observation shape": (header.observation_shape, tuple(spec.observation_shape)),
         "observation type": (
             header.dtype("observations"),
             np.dtype(spec.observation_dtype),
         ),
-        "frames of a step": (protocol.frame_skip, spec.frames_per_step),
     }
+    _compare(pairs, name, spec.name)
+
+
+def check_protocol(
+    header: manifest.Header, env: str, frames_per_step: int, name: str
+) -> None:
+    """Refuses what can be refused before an environment is made; as `check`."""
+    protocol = header.protocol
+    pairs = {
+        "environment": (protocol.env, env),
+        "frames of a step": (protocol.frame_skip, frames_per_step),
+    }
+    _compare(pairs, name, env)
+
+
+def _compare(pairs: Mapping[str, tuple[Any, Any]], name: str, env: str) -> None:
     for what, (stored, played) in pairs.items():
         if stored != played:
             raise ValueError(
-                f"{name} has the {what} {stored}, but {spec.name} has {played} under "
+                f"{name} has the {what} {stored}, but {env} has {played} under "
                 "this protocol; change --protocol or take another data set."
             )
 

@@ -21,7 +21,8 @@ from jaxtyping import Float32, Int, Int32, Shaped
 from scaling import npy
 from scaling.datasets import manifest, manifest_file
 
-OPEN_CHUNKS = 8  # that stay mapped; each holds a file descriptor a field
+OPEN_CHUNKS = 8  # that stay mapped, unless more are asked for
+ALL_CHUNKS = 4096  # for reading in any order; address space, not memory
 BLOCK_BYTES = 2**20  # read at a time for a checksum
 
 
@@ -54,13 +55,18 @@ class EpisodeStore:
     """
 
     def __init__(
-        self, path: pathlib.Path, header: manifest.Header, index: manifest.Index
+        self,
+        path: pathlib.Path,
+        header: manifest.Header,
+        index: manifest.Index,
+        mapped: int = OPEN_CHUNKS,
     ):
         """Binds what `open_store` has checked; nothing is read."""
         self.path, self.header, self.index = path, header, index
+        self._mapped = mapped
         # Not of a method: a cycle would keep files open until it is collected.
         opened = functools.partial(_map_chunk, path, header)
-        self._chunk = functools.lru_cache(OPEN_CHUNKS)(opened)
+        self._chunk = functools.lru_cache(mapped)(opened)
 
     def __len__(self) -> int:
         """Returns the number of episodes."""
@@ -120,17 +126,21 @@ class EpisodeStore:
                 "budget."
             )
         chosen = manifest.select(self.index, np.sort(order[:fits]))
-        return EpisodeStore(self.path, self.header, chosen)
+        return EpisodeStore(self.path, self.header, chosen, self._mapped)
 
     def statistics(self) -> manifest.Statistics:
         """Returns sizes and returns; `mean_return` is the behaviour score."""
         return manifest.statistics(self.index, self.header.protocol.frame_skip)
 
 
-def open_store(path: pathlib.Path) -> EpisodeStore:
+def open_store(path: pathlib.Path, mapped: int = OPEN_CHUNKS) -> EpisodeStore:
     """Returns the store in `path`; checks its manifest and the sizes of its files.
 
     Checksums take reading everything: `verify` compares them.
+
+    Args:
+      path: directory of the store.
+      mapped: chunks that stay memory-mapped once they have been read.
 
     Raises:
       ValueError: if there is no finished store, or naming the damaged file and the
@@ -138,7 +148,7 @@ def open_store(path: pathlib.Path) -> EpisodeStore:
     """
     content = _read_manifest(path)
     _check_sizes(path, content)
-    return EpisodeStore(path, content.header, content.index)
+    return EpisodeStore(path, content.header, content.index, mapped)
 
 
 def verify(

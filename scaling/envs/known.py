@@ -54,6 +54,15 @@ JUMANJI: dict[str, str | None] = {
 PLAYERS = ("PacMan-v1", "Maze-v0")
 """jumanji's boards with a player, on which a view can be centred."""
 
+DETERMINISTIC = (
+    "gymnasium:Acrobot-v1",
+    "gymnasium:CartPole-v1",
+    "gymnasium:MountainCar-v0",
+    "jumanji:Maze-v0",
+    "jumanji:SlidingTilePuzzle-v0",
+)
+"""Environments in which nothing but an episode's beginning is random."""
+
 _MUJOCO = {
     "Ant": (2, 3, 4, 5),
     "HalfCheetah": (2, 3, 4, 5),

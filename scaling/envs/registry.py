@@ -62,6 +62,13 @@ def is_device(env: str) -> bool:
     return own.load(family, name).kind == "device"
 
 
+def sticky(env: str, protocol: config.Protocol) -> float:
+    """Returns the probability of sticky actions: the family's where none is given."""
+    if protocol.sticky is not None:
+        return protocol.sticky
+    return 0.25 if _split(env)[0] == "atari" else 0.0
+
+
 def typical_episode_steps(env: str) -> int | None:
     """Returns a random policy's mean episode in agent steps, None if not measured."""
     return known.TYPICAL_EPISODE_STEPS.get(env)

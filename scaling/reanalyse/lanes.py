@@ -2,7 +2,8 @@
 
 Of one shard: L = E + R lanes. A lane is a pointer into the shard's steps. The
 first E point at the pending step of their environment; the other R replay stored
-segments, step by step, with the stored actions and rewards.
+segments, step by step, with the stored actions and rewards. Where a segment begins is
+for `scaling.reanalyse.sources` to say.
 """
 
 from typing import NamedTuple
@@ -10,8 +11,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Key
-
-from scaling.replay import priorities, steps
 
 
 class Lanes(NamedTuple):
@@ -56,25 +55,18 @@ def live_rows(
 
 def place(
     lanes: Lanes,
-    stored: steps.Steps,
-    live: Bool[Array, " L"],
-    newest: int,
-    key: Key[Array, ""],
+    starts: Bool[Array, " L"],
+    column: Int[Array, " L"],
+    step: Int[Array, " L"],
 ) -> Lanes:
-    """Returns the lanes with a start drawn for each live one that waits for one.
-
-    Starts are uniform over the newest complete steps of the shard.
+    """Returns the lanes with those that begin a segment at its start.
 
     Args:
       lanes: of the shard.
-      stored: its steps.
-      live: lanes that search in this call.
-      newest: steps of each column that may be drawn.
-      key: used once.
+      starts: lanes that begin a segment.
+      column: of the start; means nothing for the others.
+      step: of the start.
     """
-    first, stop = steps.newest(stored, newest)
-    column, step = priorities.draw_uniform(key, first, stop, lanes.column.size)
-    starts = lanes.waiting & live
     return Lanes(
         column=jnp.where(starts, column, lanes.column),
         step=jnp.where(starts, step, lanes.step),
@@ -85,7 +77,7 @@ def place(
 
 def closing(
     lanes: Lanes,
-    stored: steps.Steps,
+    complete: Int[Array, " L"],
     last: Bool[Array, " L"],
     segment_length: int,
     environments: int,
@@ -97,13 +89,13 @@ def closing(
 
     Args:
       lanes: before they advance.
-      stored: the shard's steps, those of this call appended.
+      complete: complete steps of each lane's column, this call's included.
       last: whether the episode ends with the lane's step.
       segment_length: most steps of a segment.
       environments: number of fresh lanes, the first ones.
     """
     is_stored = jnp.arange(lanes.step.size) >= environments
-    at_newest = is_stored & (lanes.step + 1 >= stored.complete[lanes.column])
+    at_newest = is_stored & (lanes.step + 1 >= complete)
     return last | at_newest | (lanes.position + 1 >= segment_length)
 
 

@@ -9,16 +9,17 @@ import math
 import pathlib
 import shutil
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, Shaped
 
-from scaling.replay import steps
+from scaling.replay import steps, stores
 
-DeviceFrames = Any  # [G, E, T, ...], an array of the state, indexed by shard
+DeviceFrames = Any  # [E, T, ...], one frame a step; T differs from home to home
+_FRAMES_AT_ONCE = 64  # that are copied; fewer than lie between a source and its place
 
 
 def empty_on_device(
@@ -48,6 +49,27 @@ def gather(
     stacked = frames[stack.column[:, None], stack.slot]
     present = stack.present.reshape(*stack.present.shape, *(1,) * (stacked.ndim - 2))
     return jnp.where(present, stacked, jnp.zeros((), stacked.dtype))
+
+
+def gather_from(
+    homes: Sequence[DeviceFrames], stack: steps.Stack
+) -> Shaped[Array, "B D ..."]:
+    """Returns the stacked frames of a shard; columns run through several stores."""
+
+    def read(home: Array, column: Int[Array, " B"]) -> Array:
+        # A slot of another store may lie beyond this one: what it reads is not used.
+        return gather(home, stack._replace(column=column))
+
+    return stores.pick(homes, [len(home) for home in homes], stack.column, read)
+
+
+class Move(NamedTuple):
+    """Frames to copy into the one column of an archive."""
+
+    column: int
+    first: int  # absolute number
+    to: int  # absolute number in the archive
+    length: int
 
 
 class HostFrames:
@@ -114,6 +136,14 @@ class HostFrames:
         stacked[~stack.present] = 0
         return stacked
 
+    def copy_to(self, archive: "HostFrames", shard: int, move: "Move") -> None:
+        """Copies frames of a shard into another home, in order."""
+        own, other = self._shards[shard], archive._shards[shard]
+        for done in range(0, move.length, _FRAMES_AT_ONCE):
+            offset = np.arange(done, min(done + _FRAMES_AT_ONCE, move.length))
+            frames = own[move.column, (move.first + offset) % own.shape[1]]
+            other[0, (move.to + offset) % other.shape[1]] = frames
+
     def read(self, start: int, stop: int) -> Shaped[np.ndarray, "G E C ..."]:
         """Returns a copy of the slots from `start` to before `stop`."""
         return np.stack([frames[:, start:stop] for frames in self._shards])
@@ -133,6 +163,44 @@ class HostFrames:
         self._shards = []
         with contextlib.suppress(OSError):  # another process's files are in it
             self._directory.rmdir()
+
+
+@runtime_checkable
+class Home(Protocol):
+    """Where frames of this process's shards lie on the host."""
+
+    def gather(
+        self, shard: Int[np.ndarray, " B"], stack: steps.Stack
+    ) -> Shaped[np.ndarray, "B D ..."]:
+        """Returns the stacked frames, zeros where none is present."""
+        ...
+
+
+class JoinedFrames:
+    """Several homes, whose columns are numbered through.
+
+    Args:
+      homes: with the number of columns of each.
+    """
+
+    def __init__(self, homes: Sequence[tuple[Home, int]]):
+        self._homes = list(homes)
+
+    def gather(
+        self, shard: Int[np.ndarray, " B"], stack: steps.Stack
+    ) -> Shaped[np.ndarray, "B D ..."]:
+        """Returns the stacked frames, each from the home of its column."""
+        first, found = 0, None
+        for home, columns in self._homes:
+            rows = (stack.column >= first) & (stack.column < first + columns)
+            own = steps.Stack(stack.column[rows] - first, *(x[rows] for x in stack[1:]))
+            frames = home.gather(shard[rows], own)
+            if found is None:
+                found = np.zeros((len(shard), *frames.shape[1:]), frames.dtype)
+            found[rows] = frames
+            first += columns
+        assert found is not None
+        return found
 
 
 def _check_disk(directory: pathlib.Path, shape: tuple[int, ...], dtype: Any) -> None:

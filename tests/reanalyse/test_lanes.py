@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaling.reanalyse import lanes
+from scaling.reanalyse import lanes, sources
 from scaling.replay import steps
 
 live_rows = jax.jit(lanes.live_rows, static_argnums=(3, 4))
@@ -41,11 +41,16 @@ def test_rows_take_turns():
 @jax.jit
 def one_call(state, stored, facts, key):
     live = jnp.ones(ENVIRONMENTS + SLOTS, bool)
-    placed = lanes.place(state, stored, live, NEWEST, key)
+    drawn = sources.draw(
+        ["recent"], stored, sources.Archives((), ()), NEWEST, key, live.size
+    )
+    starts = state.waiting & live
+    placed = lanes.place(state, starts, drawn.column[0], drawn.step[0])
     stored = steps.append(stored, facts, live[:ENVIRONMENTS])
     replayed = steps.facts_at(stored, placed.column, placed.step)
     last = jnp.concatenate([facts.last, replayed.last[ENVIRONMENTS:]])
-    closes = lanes.closing(placed, stored, last, SEGMENT, ENVIRONMENTS)
+    complete = stored.complete[placed.column]
+    closes = lanes.closing(placed, complete, last, SEGMENT, ENVIRONMENTS)
     return placed, closes, lanes.advance(placed, live, closes, ENVIRONMENTS), stored
 
 
