@@ -17,6 +17,7 @@ from launch import (
     display,
     interruption,
     keeper,
+    places,
     progress,
     study,
     wanted,
@@ -103,6 +104,7 @@ def carry_out(
       ValueError: if something asked for is impossible; nothing is written then.
     """
     settings, out = asked.bound.settings, asked.out
+    places.check(out, "--out")
     rules = rules_of(running.attempts)
     hardware.check(running.mesh, running.processes)
     checks.check_mesh(settings, running.mesh)

@@ -95,9 +95,17 @@ def test_bad_fractions_are_refused(text):
         grid.fractions(text)
 
 
-def test_fraction_1_is_refused_with_the_reason():
-    with pytest.raises(ValueError, match="data set"):
-        grid.fractions("0.5,1")
+def test_fraction_1_has_sizes_of_a_data_set_and_searches():
+    assert grid.fractions("0.5,1") == (0.5, 1.0)
+    cells = grid.offline((100, 200), 5000, range(2))
+    assert [(c.frames, c.seed) for c in cells] == [
+        (100, 0),
+        (100, 1),
+        (200, 0),
+        (200, 1),
+    ]
+    assert {(c.fraction, c.searches) for c in cells} == {(1.0, 5000)}
+    assert grid.update_controls(cells) == []  # there is no such run at 0
 
 
 def test_seeds_are_counted_from_the_first():
