@@ -3,40 +3,34 @@
 import dataclasses
 import pathlib
 import shlex
-import time
 from collections.abc import Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated
 
-import rich.console
-import rich.progress
 import tyro
 
-from launch import command, display
+from launch import command, display, stores
+from launch.bar import Bar, say
 from scaling import config
-from scaling.datasets import (
-    episodes,
-    importing,
-    manifest,
-    manifest_file,
-    sources,
-    writer,
-)
+from scaling.datasets import episodes, importing, sources
 from scaling.envs import registry
 
 DESCRIPTION = """Makes PATH, a lossless store of whole episodes, of a data set that is
 on this machine: a Minari dataset (its folder or its name), RL Unplugged's Atari
-TFRecords (a file or the folder of a game) or DQN Replay's dumps (the folder of a run).
-Nothing is downloaded. Interrupted, the same command goes on."""
+TFRecords (a file or the folder of a game), DQN Replay's dumps (the folder of a run), or
+with --from-run what one of this project's runs has stored. Nothing is downloaded.
+Interrupted, the same command goes on."""
 GO_ON = "What is whole is kept; the same command goes on."
-LINES_EVERY_S = 30.0  # between lines where there is no terminal
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImportDataset:
     """The flags of `import_dataset.py`."""
 
-    source: Annotated[str, tyro.conf.Positional]
+    source: Annotated[str | None, tyro.conf.Positional] = None
     """The data set: a file, a folder, or the name of a local Minari dataset."""
+    from_run: pathlib.Path | None = None
+    """Instead of it a run, DIR/runs/RUN_ID: the whole episodes in its stores, which a
+    finished run keeps only if it is made with --keep-replay."""
     out: pathlib.Path
     """Directory to make; a finished one is left as it is."""
     env: str | None = None
@@ -69,108 +63,60 @@ def import_dataset(argv: Sequence[str]) -> int:
 
 
 def _import(flags: ImportDataset, words: str) -> None:
-    source = _opened(flags, words)
+    source = _opened(flags)
+    if source.header.provenance.get("command") is None:
+        source.header = source.header.with_command(words)
     console = display.console()
-    store = _finished(flags.out, source)
+    store = stores.finished(flags.out, source.header)
     if store is None:
         with Bar(console, "importing") as bar:
             store = importing.import_source(source, flags.out, bar.imported)
         if source.left_out:
-            _say(console, f"Left out: {source.left_out:,} steps of cut episodes.")
+            say(console, f"Left out: {source.left_out:,} steps of cut episodes.")
     if flags.verify:
         with Bar(console, "verifying") as bar:
             episodes.verify(flags.out, bar.verified)
-    _say(console, _summary(store, flags.verify))
+    checked = ", every checksum verified" if flags.verify else ""
+    say(console, stores.summary(store) + checked)
 
 
-def _opened(flags: ImportDataset, words: str) -> importing.Source:
-    """Returns the source that the flags name, its environment checked."""
-    layout = sources.find(flags.source)
+def _opened(flags: ImportDataset) -> importing.Source:
+    """Returns the source that the flags name."""
+    if flags.source is not None and flags.from_run is None:
+        return _data_set(flags.source, flags)
+    if flags.source is not None or flags.from_run is None:
+        raise ValueError(
+            "Name one thing to import: a data set as SOURCE, or a run with --from-run."
+        )
+    for_others = {"env": flags.env, "actions": flags.actions}
+    given = [name for name, value in for_others.items() if value is not None]
+    if given or flags.allow_lossy:
+        raise ValueError(
+            f"--{(given or ['allow-lossy'])[0]} is for data sets of others; leave it "
+            "out with --from-run."
+        )
+    return _own_run(flags.from_run)
+
+
+def _own_run(directory: pathlib.Path) -> importing.Source:
+    from scaling import sharding  # late: `--help` must not load JAX
+
+    sharding.start()
+    from scaling import recorded
+
+    return recorded.OwnRun(directory)
+
+
+def _data_set(named: str, flags: ImportDataset) -> importing.Source:
+    """Returns the data set of a name, its environment checked."""
+    if (pathlib.Path(named) / "config.json").is_file():
+        raise ValueError(f"{named} is a run; import its episodes with --from-run.")
+    layout = sources.find(named)
     env = flags.env or layout.env
     if env is not None:
         registry.check_name(env, config.Protocol())
     lossy = "decode" if flags.allow_lossy else "refuse"
-    source = sources.open_source(layout, flags.env, flags.actions, lossy)
-    if source.header.provenance.get("command") is None:
-        source.header = source.header.with_command(words)
-    return source
-
-
-def _finished(
-    out: pathlib.Path, source: importing.Source
-) -> episodes.EpisodeStore | None:
-    """Returns the store if it is finished; refuses one of another source."""
-    writer.settle(out)
-    if not (out / manifest_file.NAME).is_file():
-        return None
-    store = episodes.open_store(out)
-    if not importing.is_of(store.header, source.header):
-        raise ValueError(
-            f"{out} holds another data set, or this one by other flags; name another "
-            "--out."
-        )
-    return store
-
-
-class Bar:
-    """How far something is: a bar on a terminal, else a line now and then."""
-
-    def __init__(self, out: rich.console.Console, doing: str):
-        self._out, self._doing, self._began = out, doing, time.monotonic()
-        self._last = self._began
-        self._bar = rich.progress.Progress(
-            rich.progress.TextColumn(doing),
-            rich.progress.BarColumn(bar_width=40),
-            rich.progress.TaskProgressColumn(),
-            rich.progress.TimeRemainingColumn(),
-            rich.progress.TextColumn("{task.fields[note]}", markup=False),
-            console=out,
-            disable=not out.is_terminal,
-        )
-        self._task = self._bar.add_task(doing, total=1.0, note="")
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._bar.stop()
-
-    def imported(self, progress: importing.Progress) -> None:
-        """Shows an import."""
-        rate = progress.steps / max(1e-9, time.monotonic() - self._began)
-        note = f"{progress.episodes:,} episodes, {rate:,.0f} steps/s"
-        self._show(progress.share, note)
-
-    def verified(self, share: float) -> None:
-        """Shows a check of a store."""
-        self._show(share, "")
-
-    def _show(self, share: float, note: str) -> None:
-        self._bar.update(self._task, completed=share, note=note)
-        now = time.monotonic()
-        if not self._out.is_terminal and now - self._last > LINES_EVERY_S:
-            self._last = now
-            _say(self._out, f"{self._doing}: {share:.0%} {note}")
-
-
-def _summary(store: episodes.EpisodeStore, verified: bool) -> str:
-    stats: manifest.Statistics = store.statistics()
-    protocol = store.header.protocol
-    returns = (
-        f"mean return {stats.mean_return:,.1f} (sd {stats.sd_return:,.1f}, best "
-        f"{stats.best_return:,.1f})"
-    )
-    checked = ", every checksum verified" if verified else ""
-    return (
-        f"{store.path}: {stats.episodes:,} episodes of {protocol.env}, "
-        f"{stats.steps:,} steps, {stats.frames:,} frames, {protocol.reward_kind} "
-        f"rewards, {returns}{checked}"
-    )
-
-
-def _say(out: rich.console.Console, line: Any) -> None:
-    out.print(line, soft_wrap=True, markup=False)
+    return sources.open_source(layout, flags.env, flags.actions, lossy)
 
 
 if __name__ == "__main__":

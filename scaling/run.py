@@ -121,11 +121,11 @@ def _prepared(
     """Yields what the loop over calls works with, and closes it."""
     per_step = registry.frames_per_step(settings.env, settings.protocol)
     account = accounting.account_for(settings, cell, per_step)
-    largest = _largest(settings, cell, account, how.allocate_frames)
+    sized = largest(settings, cell, account, how.allocate_frames)
     mesh = sharding.make_mesh(how.mesh, account.shards)
     spec = loops.specification(settings)
     data = borrowed.borrow(settings, cell, how, account.shards, spec)
-    loop = loops.make(settings, cell.seed, largest, mesh, directory, data)
+    loop = loops.make(settings, cell.seed, sized, mesh, directory, data)
     own = sharding.local_shards(mesh, account.shards)
     # A priority is final when the n steps after it are there.
     saver = saving.Saver(store, own, settings.learner.td_steps + 1, loop.host)
@@ -138,8 +138,10 @@ def _prepared(
     }
     if data is not None:
         meta["borrowed"] = data.row()
+    stages = directory / "stages" if how.keep_stages else None
+    work = training.Run(loop, settings, cell, account, how, journal, saver, meta)
     try:
-        yield training.Run(loop, settings, cell, account, how, journal, saver, meta)
+        yield work._replace(stages=stages)
     finally:
         journal.close()
         saver.close()
@@ -247,7 +249,7 @@ def _write_config(
     )
 
 
-def _largest(
+def largest(
     settings: config.Settings,
     cell: config.Cell,
     account: accounting.Account,

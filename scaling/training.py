@@ -4,6 +4,7 @@ Lines of the log and curve points come after fixed calls, whatever the speed, so
 run that was interrupted leaves the same lines as one that was not.
 """
 
+import pathlib
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ import numpy as np
 
 from scaling import (
     accounting,
+    checkpoint,
     config,
     evaluate,
     execution,
@@ -23,6 +25,7 @@ from scaling import (
     run_state,
     saving,
     sharding,
+    stages,
 )
 
 Report = Callable[[dict[str, Any]], None]
@@ -49,6 +52,7 @@ class Run(NamedTuple):
     meta: dict[str, Any]  # for every checkpoint
     report: Report = lambda event: None
     stop: Callable[[], bool] = lambda: False
+    stages: pathlib.Path | None = None  # for the networks of curve points, if kept
 
 
 class Now(NamedTuple):
@@ -116,7 +120,19 @@ def _log(run: Run, now: Now, is_curve: bool) -> Now:
     run.report({"event": "progress", **log.progress(run.account, now.call), **told})
     if is_curve:
         run.journal.write(_curve_point(run, line, state))
+        _keep_stage(run, now.call, state)
     return now._replace(state=state)
+
+
+def _keep_stage(run: Run, call: int, state: run_state.State) -> None:
+    """Writes the network of a curve point, if such are kept.
+
+    No checkpoint is beyond this call yet, so a run that goes on has every stage.
+    """
+    if run.stages is not None:
+        run.saver.wait()  # one writer at a time
+        folder = stages.folder(run.stages, call)
+        checkpoint.save_params(folder, state.learner.params)
 
 
 def _decide(run: Run, now: Now, number: int, seconds: float) -> tuple[int, bool, bool]:

@@ -1,5 +1,6 @@
 """Episodes over shards: every step once, or every step everywhere."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_a_column_holds_its_episodes_one_after_another(tmp_path):
         stored = steps.Steps(*map(jnp.asarray, facts))
         every = jnp.arange(column.steps)
         stack = steps.stack_at(stored, jnp.zeros_like(every), every, 3)
-        stack = steps.Stack(*map(np.asarray, stack))
+        stack = jax.tree.map(np.asarray, stack)
         expected = frames[0][stack.slot] * stack.present[..., None, None]
         shards = np.full(len(every), shard)
         np.testing.assert_array_equal(host.gather(shards, stack), expected)

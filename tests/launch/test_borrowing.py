@@ -125,13 +125,13 @@ def test_what_is_in_the_data_names_the_study_and_not_where_it_lies(tmp_path, pla
     ],
 )
 def test_what_does_not_go_together_is_refused(tmp_path, planned, flags, words):
-    places = {
+    places: dict[str, str] = {
         "DATA": str(store(tmp_path / "data")),
         "OTHER": str(store(tmp_path / "other", "jumanji:Maze-v0")),
         "NOWHERE": str(tmp_path / "nowhere"),
     }
     with pytest.raises(ValueError, match=re.escape(words)):
-        train.train([*DEMO, *(places.get(flag, flag) for flag in flags)])
+        train.train([*DEMO, *(places.get(flag) or flag for flag in flags)])
     assert planned == []
 
 
