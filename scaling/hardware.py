@@ -7,10 +7,17 @@ import dataclasses
 import glob
 import importlib.util
 import os
+import pathlib
 
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 _PLUGINS = ("libtpu", "jax_cuda12_plugin", "jax_cuda13_plugin")
 _DEVICE_FILES = ("/dev/nvidia[0-9]*", "/dev/accel[0-9]*", "/dev/vfio/[0-9]*")
+
+
+def cache_root() -> pathlib.Path:
+    """Returns the folder of this project in the user's cache."""
+    root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(root) / "scaling-unplugged"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -227,12 +227,13 @@ def record(
     )
     of_rows: Any = run_state.placed_specs()._replace(sampleable=None)
     axes = jax.tree.map(lambda _: 0, of_rows)
-    shard = jax.vmap(one_shard, in_axes=(0, axes, 0, 0))(
+    shard, read = jax.vmap(one_shard, in_axes=(0, axes, 0, 0))(
         state.shard, placed, searched, outcome
     )
     live = placed.live[:, : layout.environments]
     if layout.best_steps:
-        last = live & outcome.last
+        # The archive is written after it has been read: else XLA copies it.
+        last = live & outcome.last & (read >= 0)[:, None]
         total = state.episodes.running + outcome.reward
         shard = _keep_the_best(shard, last, total)
     episodes = _count_episodes(state.episodes, outcome, live)
@@ -275,7 +276,8 @@ def _record_shard(
     call: run_state.Call,
     settings: config.Settings,
     layout: layouts.Layout,
-) -> run_state.Shard:
+) -> tuple[run_state.Shard, Int[Array, ""]]:
+    """Returns the shard, and a number from 0 on that is there when all is read."""
     environments = layout.environments
     placed, live = placed_lanes.lanes, placed_lanes.live
     stored = shard.steps
@@ -309,7 +311,7 @@ def _record_shard(
     searches = window.append(shard.window, entry, live, closes)
     if settings.replay.priority_exponent:
         searches = sampling.refresh_priorities(searches, live, settings)
-    return run_state.Shard(
+    recorded = run_state.Shard(
         number=shard.number,
         steps=stored,
         archives=shard.archives,
@@ -318,6 +320,7 @@ def _record_shard(
         window=searches,
         digest=_digest(shard.digest, searched.action, facts.reward, live),
     )
+    return recorded, jnp.stack([(field != 0).sum() for field in facts]).sum()
 
 
 def read_log(

@@ -110,8 +110,7 @@ def _join_cluster(processes: hardware.Processes, fingerprint: str) -> peers.Alon
 
 def default_cache() -> pathlib.Path:
     """Returns the folder where compiled programs are kept between runs."""
-    root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return pathlib.Path(root) / "scaling-unplugged" / "compiled"
+    return hardware.cache_root() / "compiled"
 
 
 @contextmanager

@@ -1,21 +1,30 @@
 """What the compiled loop of device environments must not do."""
 
+import dataclasses
 import re
 from typing import Any
 
+import pytest
 import test_run
 
 from scaling import accounting, hardware, loops, sharding, training
 
 
-def test_no_store_is_copied_in_a_call(tmp_path):
+@pytest.mark.parametrize(
+    "sources",
+    ["recent:1", pytest.param("recent:0.5,best:0.5", marks=pytest.mark.slow)],
+)
+def test_no_store_is_copied_in_a_call(sources, tmp_path):
     """Else a call would take time in proportion to all that is stored."""
-    settings, cell = test_run.SETTINGS, test_run.cell()
+    settings = dataclasses.replace(test_run.SETTINGS, sources=sources)
+    cell = test_run.cell()
     account = accounting.account_for(settings, cell, 1)
     mesh = sharding.make_mesh(hardware.ALL_DEVICES, account.shards)
     loop = loops.make(settings, 0, account, mesh, tmp_path)
     shard = loop.state.shard
     rings = [*shard.steps[:-1], *shard.window.entries, loop.state.frames]
+    if shard.archives.best:
+        rings += [*shard.archives.best.steps[:-1], loop.state.archived.best]
     schedule = training.padded(account.schedule(0, 8))
     advance: Any = loop.advance
     program = advance.lower(loop.state, schedule, 8, account.updates)

@@ -10,11 +10,13 @@ ROOT = pathlib.Path(__file__).parents[2]
 COMMANDS = [
     "sweep",
     "train",
+    "plan",
     "evaluate",
     "collect",
     "import_dataset",
     "compile",
     "cloud",
+    "benchmark",
     "status",
 ]
 WITHOUT_JAX = """

@@ -1,0 +1,164 @@
+"""Seconds of a run on this machine, from the benchmark's calibration.
+
+A run of C calls with L lanes each and U updates takes
+
+    C · (fixed + L · lane) + U · update + evaluation
+
+with `fixed` and `lane` fitted to the calls of several fractions, made without their
+updates, and `update` what those add. Compilation is apart: runs of one shape share it.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from launch import planning_networks, roofline
+from scaling import accounting, config
+from scaling.envs import registry
+
+# Episodes that are played side by side: scaling.evaluate.LANES, which loads JAX.
+LANES = 64
+# Settings that change no call's cost, or that the account has.
+_OF_NO_COST = {
+    "": (
+        "environments samples_per_search max_lanes shards replay evaluation data "
+        "sources"
+    ),
+    "protocol": "sticky frame_skip max_frames random_start",
+    "value": "limit scale",
+    "search": "dirichlet_alpha dirichlet_fraction pb_c_init pb_c_base temperatures",
+    "learner": (
+        "td_steps target_interval discount learning_rate schedule weight_decay "
+        "gradient_clip value_weight reward_weight policy_weight"
+    ),
+}
+
+
+class Costs(NamedTuple):
+    """Seconds of what a run is made of, on this machine."""
+
+    fixed: float  # of a call
+    lane: float  # of a lane of a call
+    update: float
+    evaluation: float  # of all evaluations of a run
+    compiling: float  # of the programs of one shape
+    source: str  # where the figures come from
+
+
+def costs(
+    calibration: dict[str, Any] | None,
+    settings: config.Settings,
+    networks: roofline.Networks | None,
+) -> Costs | None:
+    """Returns the costs of runs of the settings; None: nothing is known.
+
+    Settings that were measured have their own figures. Those of others are of the
+    workload that is nearest in operations, and scaled by them.
+
+    Args:
+      calibration: a report of the benchmark, if there is one.
+      settings: of the study.
+      networks: what their calls cost; None: not known.
+    """
+    workloads = (calibration or {}).get("workloads", {})
+    measured = {name: w for name, w in workloads.items() if w.get("iteration")}
+    mine = cost_settings(config.as_dict(settings))
+    for name, found in measured.items():
+        if cost_settings(found["settings"]) == mine:
+            return _costs(found, settings, (1.0, 1.0), f"measured ({name})")
+    if not measured or networks is None:
+        return None
+    search, update = planning_networks.operations(networks, settings)
+
+    def distance(name: str) -> float:
+        return abs(math.log(search / measured[name]["operations"]["searched_state"]))
+
+    nearest = min(measured, key=distance)
+    before = measured[nearest]["operations"]
+    scale = (search / before["searched_state"], update / before["update"])
+    source = f"scaled by operations from {nearest}, which has other settings"
+    return _costs(measured[nearest], settings, scale, source)
+
+
+def cost_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Returns, of settings as plain values, those that decide what a call costs."""
+    flat = {f".{name}": value for name, value in settings.items()}
+    for part in _OF_NO_COST.keys() - {""}:
+        flat |= {f"{part}.{k}": v for k, v in flat.pop(f".{part}").items()}
+    left_out = {
+        f"{part}.{name}"
+        for part, names in _OF_NO_COST.items()
+        for name in names.split()
+    }
+    return {name: value for name, value in flat.items() if name not in left_out}
+
+
+def _costs(
+    found: dict[str, Any],
+    settings: config.Settings,
+    scale: tuple[float, float],
+    source: str,
+) -> Costs:
+    """Returns a workload's costs, those of searches and of updates scaled."""
+    calls = found["iteration"]
+    fixed, lane = fit(
+        [(call["lanes"], call["call_without_updates_s"]) for call in calls]
+    )
+    # The more updates a call has, the better is their share of it known.
+    most = max(calls, key=lambda call: call["updates_of_a_call"])
+    played = found.get("evaluation", [])
+    return Costs(
+        fixed=fixed,
+        lane=lane * scale[0],
+        update=max(0.0, most["update_s"] or 0.0) * scale[1],
+        evaluation=sum(_evaluation(one, settings) for one in played) * scale[0],
+        compiling=max(call["compile_s"] for call in calls)
+        + sum(one["compile_s"] for one in played),
+        source=source,
+    )
+
+
+def fit(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Returns a, b ≥ 0 so that a + b·x is near y, in relative terms.
+
+        min Σ ((a + b·x − y) / y)²
+
+    Args:
+      points: (x, y) with y above 0.
+    """
+    u = [1 / y for _, y in points]  # of a
+    v = [x / y for x, y in points]  # of b
+    uu, vv = sum(a * a for a in u), sum(b * b for b in v)
+    uv = sum(a * b for a, b in zip(u, v, strict=True))
+    determinant = uu * vv - uv * uv
+    alone = (0.0, sum(v) / vv)
+    if determinant <= 1e-9 * uu * vv:  # one point, or all of one size
+        return alone
+    a = (sum(u) * vv - sum(v) * uv) / determinant
+    b = (sum(v) * uu - sum(u) * uv) / determinant
+    if a < 0:
+        return alone
+    return (a, b) if b >= 0 else (sum(u) / uu, 0.0)
+
+
+def _evaluation(one: dict[str, Any], settings: config.Settings) -> float:
+    """Returns the seconds of all evaluations of a run.
+
+    Where whole episodes were measured, a round of up to 64 takes as long as its
+    longest one; else each step of a typical episode takes as long as measured.
+    """
+    asked = settings.evaluation
+    steps = one["steps_of_an_episode"]
+    if steps is None:
+        rounds = math.ceil(asked.episodes / LANES)
+        rounds += asked.curve_points * math.ceil(asked.curve_episodes / LANES)
+        return rounds * one["median_s"] / math.ceil(one["episodes"] / LANES)
+    typical = registry.typical_episode_steps(settings.env) or 0
+    episodes = asked.episodes + asked.curve_points * asked.curve_episodes
+    return episodes * typical * one["median_s"] / (one["episodes"] * steps)
+
+
+def run_seconds(found: Costs, account: accounting.Account) -> float:
+    """Returns the seconds of a run, without compilation."""
+    call = found.fixed + found.lane * account.lanes
+    return account.calls * call + account.updates * found.update + found.evaluation
