@@ -39,7 +39,13 @@ def residuals(here: study.Environment) -> drawing.Drawing | None:
         axes.axhline(0, color=drawing.AXIS, lw=1)
         for (judged, pattern), colour in zip(known, _colours(known), strict=True):
             frames = np.unique(judged.curve.frames)
-            axes.plot(frames, pattern, "o-", color=colour, label=judged.curve.label)
+            axes.plot(
+                *(frames, pattern, "o"),
+                color=colour,
+                linestyle=drawing.dash(judged.curve),
+                markerfacecolor=drawing.face(judged.curve, colour),
+                label=judged.curve.label,
+            )
         axes.set_ylabel("residual / standard error")
         drawing.legend_below(axes)
     return drawing.Drawing(
@@ -76,7 +82,10 @@ def exponent_profile(here: study.Environment) -> drawing.Drawing | None:
         for (judged, _), colour in zip(curves, _colours(curves), strict=True):
             mine = data[data["curve"] == judged.curve.label]
             axes.plot(
-                mine["lambda"], mine["excess"], color=colour, label=judged.curve.label
+                *(mine["lambda"], mine["excess"]),
+                color=colour,
+                linestyle=drawing.dash(judged.curve),
+                label=judged.curve.label,
             )
         axes.set_ylim(0, 4)
         axes.set_xlim(-_span(curves), _span(curves))
@@ -127,8 +136,12 @@ def extrapolation(here: study.Environment) -> drawing.Drawing | None:
         ):
             inside = np.geomspace(line.frames.min(), line.frames.max(), 50)
             beyond = np.geomspace(line.frames.max(), row["frames"], 20)
-            label = judged.curve.label
-            axes.plot(inside, fits.predict(line, inside), color=colour, label=label)
+            axes.plot(
+                *(inside, fits.predict(line, inside)),
+                color=colour,
+                linestyle=drawing.dash(judged.curve),
+                label=judged.curve.label,
+            )
             y, band = fits.predict(line, beyond), fits.pointwise_band(line, beyond)
             axes.plot(beyond, y, color=colour, ls="--")
             if band is not None:
@@ -138,6 +151,7 @@ def extrapolation(here: study.Environment) -> drawing.Drawing | None:
             axes.errorbar(
                 *([row["frames"]], [row["observed"]], [row["half_width"]]),
                 **{"fmt": "o", "color": colour, "capsize": 3},
+                markerfacecolor=drawing.face(judged.curve, colour),
             )
         axes.set_ylabel("score")
         drawing.legend_below(axes)

@@ -23,6 +23,7 @@ from analysis import table
 INK, SOFT, AXIS, GRID, PAPER = "#303030", "#606060", "#808080", "#e8e8e8", "#ffffff"
 # Okabe & Ito 2008, "Color universal design", without black and yellow.
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+CONTROL_DASH = (0, (1, 1.2))
 MOST_TICKS, LEAST_TICKS = 6, 3
 
 STYLE: dict[Any, Any] = {
@@ -75,6 +76,16 @@ def colours(curves: Sequence[table.Curve]) -> list[str]:
     distinct = sorted(set(keys), key=lambda key: -1.0 if key is None else key)
     chosen = palette(len(distinct))
     return [chosen[distinct.index(key)] for key in keys]
+
+
+def dash(curve: table.Curve) -> Any:
+    """Returns the style of a curve's line: dots for a control, else whole."""
+    return "-" if curve.control is None else CONTROL_DASH
+
+
+def face(curve: table.Curve, colour: str) -> str:
+    """Returns the inside of a curve's dots: empty for a control."""
+    return colour if curve.control is None else PAPER
 
 
 def palette(count: int) -> list[str]:

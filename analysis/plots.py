@@ -20,7 +20,6 @@ from matplotlib.figure import Figure
 from analysis import drawing, table
 from analysis import fit as fits
 
-CONTROL_DASH = (0, (1, 1.2))
 MOST_DOTS = 2000  # of the figure; more are rasterised inside the SVG
 MOST_COLUMNS = 3
 BEYOND_DECADES = 0.3  # of line drawn past the data
@@ -107,9 +106,10 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     frames = np.concatenate(shown)
     axes.set_xscale("log")
     colours = drawing.colours([drawn.curve for drawn in panel.curves])
-    axes.set_xlim(frames.min() / SIDE, frames.max() * SIDE * 10**BEYOND_DECADES)
     middle = (len(panel.curves) - 1) / 2
     span = max(np.log10(frames.max() / frames.min()), 0.5)
+    left = frames.min() / 10 ** (middle * DODGE * span)
+    axes.set_xlim(left / SIDE, frames.max() * SIDE * 10**BEYOND_DECADES)
     for index, (drawn, colour) in enumerate(zip(panel.curves, colours, strict=True)):
         shift = 10 ** ((index - middle) * DODGE * span)
         _draw_line(axes, drawn, colour)
@@ -122,7 +122,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
 
 def _draw_line(axes: Axes, drawn: DrawnCurve, colour: str) -> None:
     label = f"{drawn.curve.label}:  {drawn.note}"
-    style = "-" if drawn.curve.control is None else CONTROL_DASH
+    style = drawing.dash(drawn.curve)
     axes.plot([], [], color=colour, linestyle=style, linewidth=2, label=label)
     if drawn.line is None:
         return
@@ -139,12 +139,12 @@ def _draw_line(axes: Axes, drawn: DrawnCurve, colour: str) -> None:
 
 
 def _draw_runs(axes: Axes, curve: table.Curve, colour: str, shift: float) -> None:
-    face, edge = (colour, "white") if curve.control is None else ("white", colour)
+    edge = "white" if curve.control is None else colour
     sns.scatterplot(
         x=curve.frames * shift,
         y=curve.score,
         ax=axes,
-        facecolor=face,
+        facecolor=drawing.face(curve, colour),
         edgecolor=edge,
         linewidth=0.9,
         s=30,
