@@ -140,7 +140,7 @@ def _row(runs: Sequence[Planned]) -> tuple[str, ...]:
     control = cell.control_for
     fraction = f"{cell.fraction:.6g}"
     return (
-        f"{cell.frames:,}",
+        f"{account.frames or cell.frames:,}",  # of fraction 1: of its data set
         fraction if control is None else f"{fraction} (control of {control:.6g})",
         f"{account.lanes:,}",
         f"{account.searched:,}",

@@ -147,6 +147,7 @@ def mixed(walks, tmp_path_factory):
     return run.run(settings, cell, tmp_path_factory.mktemp("mixed"), how=how)
 
 
+@pytest.mark.slow
 def test_each_source_gets_its_share(mixed, walks):
     shares = dict(part.split(":") for part in mixed["sources"].split(","))
     found = {name: float(share) for name, share in shares.items()}

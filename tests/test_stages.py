@@ -54,6 +54,7 @@ def check_stages(directory, number):
         assert stages.score(directory, stage) == point["score"]
 
 
+@pytest.mark.slow
 def test_a_curve_point_has_the_network_that_played_it(kept):
     check_stages(kept, 1)
     points = sorted(path.name for path in (kept / "stages").iterdir())
@@ -93,6 +94,7 @@ def test_a_run_that_was_interrupted_has_the_same_stages(tmp_path):
     assert all((one == other).all() for one, other in pairs)
 
 
+@pytest.mark.slow
 def test_a_stage_that_is_not_there_is_a_sentence(kept, tmp_path):
     with pytest.raises(ValueError, match=r"kept no networks.*--keep-stages.*\.$"):
         stages.at(tmp_path, 1)
@@ -103,6 +105,7 @@ def test_a_stage_that_is_not_there_is_a_sentence(kept, tmp_path):
             stages.at(kept, number)
 
 
+@pytest.mark.slow
 def test_what_was_not_written_whole_is_no_stage(kept, tmp_path):
     shutil.copytree(kept / "stages", tmp_path / "stages")
     (whole,) = stages.every(tmp_path)
