@@ -136,6 +136,7 @@ class Group(Alone):
         """Returns when all processes have come; refuses what does not fit."""
         hello = {"number": self.number, "count": self.count, "flags": fingerprint}
         self._refuse(self._ask("hello", host=socket.gethostname(), **hello))
+        self._met = not self.first  # process 0 may go before this one sees all
         self._wait_for_all()
 
     def _poll(self, question: str, name: str) -> dict[str, Any]:
