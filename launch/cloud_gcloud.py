@@ -4,7 +4,7 @@ import shlex
 
 from launch import cloud_gcloud_scripts as scripts
 from launch import cloud_machines, cloud_sync
-from launch.cloud_task import Task, comment, count, fill, shell
+from launch.cloud_task import Task, check_shared, comment, count, fill, shell
 
 CREATE, STARTUP = "gcloud-create.sh", "gcloud-startup.sh"
 
@@ -29,12 +29,7 @@ def refuse(task: Task) -> None:
             "The machines of Cloud TPU need the program: give --bucket, from which "
             "they copy it, or --image, which they pull."
         )
-    if task.machines > 1 and task.share is None:
-        raise ValueError(
-            f"{task.target.name} is {task.machines} machines, whose processes write "
-            "into one directory, and a bucket is none, not even mounted (no locks); "
-            "give --share HOST:/EXPORT of an NFS server, such as Filestore."
-        )
+    check_shared(task)
     if task.share is None and task.bucket is None:
         raise ValueError(
             "The results must outlive the machines; give --bucket or --share."

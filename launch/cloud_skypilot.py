@@ -3,7 +3,7 @@
 import shlex
 
 from launch import cloud_machines, cloud_sync
-from launch.cloud_task import Task, comment, count, fill, shell
+from launch.cloud_task import Task, check_shared, comment, count, fill, shell
 
 FILE = "skypilot.yaml"
 
@@ -74,12 +74,7 @@ def refuse(task: Task) -> None:
             f"{task.target.name} is Google's, whose machines have no key to "
             f"{task.bucket}; give a gs:// bucket."
         )
-    if task.machines > 1 and task.share is None:
-        raise ValueError(
-            f"{task.target.name} is {task.machines} machines, whose processes write "
-            "into one directory, and a bucket is none, not even mounted (no locks); "
-            "give --share HOST:/EXPORT of an NFS server, such as Filestore."
-        )
+    check_shared(task)
     if task.share is None and task.bucket is None:
         raise ValueError(
             "SkyPilot deletes its machines, and the results must outlive them; give "

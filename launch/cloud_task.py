@@ -72,6 +72,20 @@ def check(task: Task) -> None:
             raise ValueError(f"--{field} is {value!r}; give {meant}.")
 
 
+def check_shared(task: Task) -> None:
+    """Refuses several machines without a directory that they share.
+
+    Raises:
+      ValueError: saying what to give.
+    """
+    if task.machines > 1 and task.share is None:
+        raise ValueError(
+            f"{task.target.name} is {task.machines} machines, whose processes write "
+            "into one directory, and a bucket is none, not even mounted (no locks); "
+            "give --share HOST:/EXPORT of an NFS server, such as Filestore."
+        )
+
+
 def fill(template: str, values: dict[str, str]) -> str:
     """Returns a text with `@KEY@` replaced, and lines that became empty taken out.
 

@@ -4,7 +4,9 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from launch import (
     benchmark_machine,
@@ -41,6 +43,8 @@ class Plan(sweep.Sweep):
     prices: pathlib.Path | None = None
     """Your prices of a chip for an hour, for costs: JSON as {"tpu:v5e": 1.2}, or CSV
     with the columns target and price."""
+    dry_run: Annotated[bool, tyro.conf.Suppress] = True
+    """A plan is nothing else."""
     calibration: pathlib.Path | None = None
     """Figures of this machine (default: calibration.json in the user's cache)."""
 

@@ -1,13 +1,12 @@
 """Runs on borrowed data, and on the best of their own, on the tests' corridor."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
 import test_run
 
-from scaling import accounting, borrowed, config, execution, ledger, results, run
+from scaling import accounting, borrowed, config, execution, ledger, run
 from scaling.datasets import episodes, identity, manifest, writer
 
 PLAIN = test_run.SETTINGS
@@ -201,10 +200,6 @@ def test_data_of_another_environment_are_refused(tmp_path):
     settings, cell, how = offline(PLAIN, other)
     with pytest.raises(ValueError, match="has the environment elsewhere"):
         run.run(settings, cell, tmp_path / "run", how=how)
-
-
-def test_a_row_of_borrowed_data_is_registered(made):
-    assert set(json.loads(json.dumps(made))) <= set(results.COLUMNS)
 
 
 def test_best_is_kept_only_where_something_is_stored():

@@ -164,6 +164,13 @@ def test_a_run_keeps_its_account(finished, kind):
 
 
 @pytest.mark.parametrize("kind", ["device", "host"])
+def test_without_the_flag_no_stage_is_kept(finished, kind):
+    _, directory = finished[kind]
+    assert '"curve"' in (directory / "metrics.jsonl").read_text()
+    assert not (directory / "stages").exists()
+
+
+@pytest.mark.parametrize("kind", ["device", "host"])
 def test_a_run_learns_the_corridor(finished, kind):
     row, _ = finished[kind]
     assert row["score"] == 1.0  # a uniformly random policy ends in time less often

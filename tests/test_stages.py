@@ -61,11 +61,6 @@ def test_a_curve_point_has_the_network_that_played_it(kept):
     assert points == [f"{curve(kept)[0]['call']:012d}"]
 
 
-def test_without_the_flag_no_stage_is_kept(tmp_path):
-    assert training.Run._field_defaults["stages"] is None
-    assert stages.every(tmp_path) == []
-
-
 def stop_and_go_on(directory, polls):
     for number in polls:
         stop = test_interrupted.StopAfter(number)

@@ -25,7 +25,7 @@ def one_call(shares, tally, left, source, available, progress):
     return tally, source, starts
 
 
-def play(text, lengths, available, calls=400):
+def play(text, lengths, available=lambda call: [True, True], calls=400):
     """Returns searches [S] of each call, segments of a source being of one length."""
     shares = mixing.parse(text)
     tally = sources.no_tally(len(shares))
@@ -34,7 +34,7 @@ def play(text, lengths, available, calls=400):
     for call in range(calls):
         progress = jnp.float32(call / calls)
         tally, source, starts = one_call(
-            shares, tally, left, source, jnp.array(available), progress
+            shares, tally, left, source, jnp.array(available(call)), progress
         )
         left = np.where(starts, np.array(lengths)[np.asarray(source)], left) - 1
         had.append(np.asarray(tally.searched))
@@ -43,21 +43,22 @@ def play(text, lengths, available, calls=400):
 
 @pytest.mark.parametrize("lengths", [(8, 8), (8, 1), (1, 8)])
 def test_a_share_is_of_searched_states(lengths):
-    had = play("recent:0.8,demonstrations:0.2", lengths, [True, True])
+    had = play("recent:0.8,demonstrations:0.2", lengths)
     expected = np.outer(had.sum(axis=1), [0.8, 0.2])
     assert np.abs(had - expected).max() <= 8 * LANES  # a segment of every lane
 
 
 def test_a_share_follows_its_line():
     text = "recent:0.5..1@0.5,demonstrations:0.5..0@0.5"
-    had = play(text, (4, 4), [True, True])
+    had = play(text, (4, 4))
     assert had[-1, 1] == pytest.approx(200 * LANES / 4, abs=4 * LANES)
     assert had[250, 1] == had[-1, 1]  # nothing after its end
 
 
 def test_a_source_without_steps_is_left_out_and_catches_up():
-    empty = play("recent:0.5,best:0.5", (4, 4), [True, False], calls=50)
-    assert empty[-1].tolist() == [50 * LANES, 0]
+    had = play("recent:0.5,best:0.5", (4, 4), lambda call: [True, call >= 50])
+    assert had[49].tolist() == [50 * LANES, 0]
+    assert had[-1, 1] == pytest.approx(had[-1].sum() / 2, abs=4 * LANES)
 
 
 def archives(environments):
