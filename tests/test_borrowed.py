@@ -75,7 +75,7 @@ def test_fraction_1_steps_no_environment_and_counts_what_it_borrows(made, walks)
     assert (row["frames"], row["agent_steps"], row["environments"]) == (0, 0, 0)
     assert row["realised_fraction"] == 1.0
     assert row["searched_states"] == 2048
-    assert row["learner_updates"] == 2048 // 16
+    assert row["learner_updates"] == 4 * 2048 // 16
     assert row["sources"] == "dataset:1"
     assert row["dataset_frames"] == data.frames
     assert row["demonstration_frames"] == 0

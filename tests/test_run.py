@@ -121,7 +121,7 @@ class SameHostCorridor(HostCorridor):
 SETTINGS = config.Settings(
     env=f"{__name__}:Corridor",
     environments=4,
-    samples_per_search=1.0,
+    samples_per_search=4.0,
     max_lanes=64,
     shards=2,
     protocol=config.Protocol(stack=2, past_actions=1),
@@ -156,7 +156,7 @@ def test_a_run_keeps_its_account(finished, kind):
     row, _ = finished[kind]
     assert row["frames"] == row["agent_steps"] == 600
     assert row["searched_states"] == 1200
-    assert row["learner_updates"] == 1200 // 16
+    assert row["learner_updates"] == 4 * 1200 // 16
     assert abs(row["realised_fraction"] - 0.5) <= 1 / 1200
     assert row["status"] == "ok"
     assert row["eval_episodes"] == 8
