@@ -95,11 +95,14 @@ def _bare(params: Any, seen: Any, key: Any, *, agent: Agent) -> Any:
     import jax.numpy as jnp
     import mctx
 
+    from scaling.agent import model as models
+
     model, settings = agent.model, agent.settings
+    dynamics = models.dynamics_of(model)
 
     def expand(params: Any, key: Any, action: Any, hidden: Any) -> Any:
         del key  # the model is deterministic
-        following, reward = model.dynamics(params, hidden, action)
+        following, reward = dynamics(params, hidden, action)
         found = model.predict(params, following)
         output = mctx.RecurrentFnOutput(
             reward=model.decode(reward),

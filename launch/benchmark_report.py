@@ -50,7 +50,7 @@ def of_workload(
 ) -> dict[str, Any]:
     """Returns what is known of a workload before anything is measured."""
     settings = workload.settings
-    search, update = planning_networks.operations(networks, settings)
+    search, update = planning_networks.operations(networks, settings, acts=True)
     return {
         "note": workload.note,
         "settings": config.as_dict(settings),

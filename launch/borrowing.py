@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 import tyro
 
 from launch import grid, places
-from scaling import config, mixing
+from scaling import config, mixing, selection
 from scaling.datasets import compatibility, episodes, identity, manifest
 from scaling.envs import known, registry
 
@@ -53,6 +53,7 @@ def bind(settings: config.Settings, data: Data, fractions: Sequence[float]) -> B
     names = {kind: identity.identity(path) for kind, path in held.items()}
     settings = dataclasses.replace(settings, data=config.Data(**names))
     mixing.check(settings, fractions)
+    selection.check(settings, fractions)
     warnings, found = _about_sources(settings), {}
     for kind, path in held.items():
         store = episodes.open_store(path)

@@ -14,6 +14,7 @@ MAY_BE_ZERO = {
     "blocks",
     "curve_points",
     "dirichlet_fraction",
+    "epsilon",
     "importance_exponent",
     "past_actions",
     "policy_weight",
@@ -23,11 +24,12 @@ MAY_BE_ZERO = {
     "reward_weight",
     "sticky",
     "temperatures",
+    "unroll_steps",
     "value_weight",
     "warm_up",
     "weight_decay",
 }
-AT_MOST_ONE = {"dirichlet_fraction", "discount", "sticky", "window_share"}
+AT_MOST_ONE = {"dirichlet_fraction", "discount", "epsilon", "sticky", "window_share"}
 ODD = {"bins", "view_size"}
 POWERS_OF_TWO = {"shards"}
 

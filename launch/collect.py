@@ -6,7 +6,7 @@ import os
 import pathlib
 import shlex
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
@@ -43,9 +43,10 @@ class Collect:
     """Or whole episodes."""
     epsilon: float = 0.0
     """Probability that an action is uniformly random instead."""
-    action: Literal["mcts", "policy"] | None = None
+    action: config.Action | None = None
     """`mcts`: the best of a search without noise; `policy`: a sample of the policy
-    head; None: what the run evaluates (--evaluation.action)."""
+    head; `value`: the best after one model step; None: what the run evaluates
+    (--evaluation.action)."""
     stage: int | None = None
     """The network of the run's curve point of this number, from 1, if the run was made
     with --keep-stages; None: the last network."""

@@ -27,7 +27,7 @@ from launch import (
     roofline,
     sizing,
 )
-from scaling import accounting, config, hardware, presets, results, targets
+from scaling import accounting, config, hardware, presets, results, selection, targets
 from scaling import layout as layouts
 from scaling.envs import registry
 
@@ -79,6 +79,7 @@ def plan_of(flags: Compile, kept: set[str]) -> compile_report.Plan:
     mesh = sizing.mesh_for(target, flags.mesh)
     checks.check_settings(flags.settings)
     grid.check_fraction(flags.fraction, "--fraction")
+    selection.check(flags.settings, [flags.fraction])
     if flags.settings.precision == "f64":
         raise ValueError(
             f"--precision f64 is for tests on the CPU, and {target.name} has no such "

@@ -23,6 +23,8 @@ class Evaluate:
     """Directory of the run: DIR/runs/RUN_ID."""
     episodes: int | None = None
     """Whole episodes, every one counted (default: as many as in the run)."""
+    action: config.Action | None = None
+    """How actions are selected: mcts, policy or value (default: as in the run)."""
     video: pathlib.Path | None = None
     """File for a video of the first episode: .gif, .webp or .png (an animation)."""
 
@@ -78,7 +80,7 @@ def _evaluate(flags: Evaluate) -> dict[str, Any]:
     sharding.start()
     from scaling import run
 
-    return run.evaluate_again(flags.run, flags.episodes, flags.video)
+    return run.evaluate_again(flags.run, flags.episodes, flags.video, flags.action)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ _OF_NO_COST = {
     "search": "dirichlet_alpha dirichlet_fraction pb_c_init pb_c_base temperatures",
     "learner": (
         "td_steps target_interval discount learning_rate schedule weight_decay "
-        "gradient_clip value_weight reward_weight policy_weight"
+        "gradient_clip value_weight reward_weight policy_weight crr"
     ),
 }
 
@@ -49,6 +49,7 @@ def costs(
     calibration: dict[str, Any] | None,
     settings: config.Settings,
     networks: roofline.Networks | None,
+    acts: bool,
 ) -> Costs | None:
     """Returns the costs of runs of the settings; None: nothing is known.
 
@@ -59,6 +60,7 @@ def costs(
       calibration: a report of the benchmark, if there is one.
       settings: of the study.
       networks: what their calls cost; None: not known.
+      acts: whether environments are stepped.
     """
     workloads = (calibration or {}).get("workloads", {})
     measured = {name: w for name, w in workloads.items() if w.get("iteration")}
@@ -68,7 +70,7 @@ def costs(
             return _costs(found, settings, (1.0, 1.0), f"measured ({name})")
     if not measured or networks is None:
         return None
-    search, update = planning_networks.operations(networks, settings)
+    search, update = planning_networks.operations(networks, settings, acts)
 
     def distance(name: str) -> float:
         return abs(math.log(search / measured[name]["operations"]["searched_state"]))

@@ -83,7 +83,8 @@ def forecast(
             f"The sizes of {settings.env!r} are not known without making it, so "
             "--target can say nothing of it; leave it out, or ask launch/compile.py."
         )
-    found = planning_costs.costs(calibration, settings, networks)
+    acts = any(each.account.environments for each in planned)
+    found = planning_costs.costs(calibration, settings, networks, acts)
     by_cell = itertools.groupby(
         sorted(planned, key=_order), key=lambda each: _order(each)[:-1]
     )
@@ -103,7 +104,8 @@ def flops(
     networks: roofline.Networks, settings: config.Settings, account: accounting.Account
 ) -> float:
     """Returns the operations of a run's searches and updates."""
-    search, update = planning_networks.operations(networks, settings)
+    acts = account.environments > 0
+    search, update = planning_networks.operations(networks, settings, acts)
     return account.searched * search + account.updates * update
 
 

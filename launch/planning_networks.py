@@ -6,12 +6,13 @@ number that passes an elementwise function. `tests/launch/test_planning_networks
 holds them against `scaling.agent.model.row_flops`.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 from launch import roofline
-from scaling import config
+from scaling import config, selection
 from scaling.envs import known, registry
 
 # Operations for each number: LayerNorm (mean, mean of squares, scaling), ReLU, min-max
@@ -71,10 +72,11 @@ def networks(settings: config.Settings) -> roofline.Networks | None:
     represent, hidden = _REPRESENT[settings.network.kind](encoded, settings.network)
     cells = math.prod(encoded)
     represent += Layers(_DIVIDE * cells)
-    dynamics = _dynamics(hidden, found.actions, settings)
-    predict = _head(hidden, found.actions, settings) + _head(
-        hidden, settings.value.bins, settings
-    )
+    dynamics, values = Layers(), found.actions  # no model: a value of each action
+    if settings.learner.unroll_steps:
+        dynamics, values = _dynamics(hidden, found.actions, settings), 1
+    predict = _head(hidden, found.actions, settings)
+    predict += _head(hidden, values * settings.value.bins, settings)
     computed = 2 if settings.precision == "bf16" else 4
     stored = 8 if settings.precision == "f64" else 4
     state = math.prod(hidden) * computed
@@ -88,18 +90,29 @@ def networks(settings: config.Settings) -> roofline.Networks | None:
 
 
 def operations(
-    networks: roofline.Networks, settings: config.Settings
+    networks: roofline.Networks, settings: config.Settings, acts: bool
 ) -> tuple[float, float]:
     """Returns the operations of a searched state and of an update.
 
-    Where the policy learns the logged action a state is looked at and not searched.
+    Args:
+      networks: of the settings.
+      settings: of a run.
+      acts: whether environments are stepped in it.
     """
-    learner = settings.learner
-    if learner.target == "supervised":
-        search = networks.represent.flops + networks.predict.flops
-    else:
-        search = roofline.flops_per_search(networks, settings)
+    search = roofline.flops_per_search(networks, as_looked_at(settings, acts))
     return search, roofline.flops_per_update(networks, settings)
+
+
+def as_looked_at(settings: config.Settings, acts: bool) -> config.Settings:
+    """Returns the settings with as many simulations as a look takes model steps.
+
+    A state that is looked at without a search takes few of them, or none.
+    """
+    found = seen(settings.env, settings.protocol)
+    actions = 0 if found is None else found.actions
+    steps = selection.model_steps(settings, acts, actions)
+    search = dataclasses.replace(settings.search, simulations=steps)
+    return dataclasses.replace(settings, search=search)
 
 
 def _network(layers: Layers, computed: int, row: int) -> roofline.Network:

@@ -1,14 +1,13 @@
 """Chip-hours on hardware that is not here, modelled, and what they would cost."""
 
 import csv
-import dataclasses
 import json
 import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from launch import roofline
+from launch import planning_networks, roofline
 from scaling import accounting, config, hardware, targets
 from scaling.envs import registry
 
@@ -55,9 +54,7 @@ def modelled(
             "unit for matrices; use f32 or bf16, or leave out --target."
         )
     devices = devices_for(account, target.chips)
-    if settings.learner.target == "supervised":  # states are looked at, not searched
-        search = dataclasses.replace(settings.search, simulations=0)
-        settings = dataclasses.replace(settings, search=search)
+    settings = planning_networks.as_looked_at(settings, account.environments > 0)
     groups = 1 if registry.is_device(settings.env) else settings.groups
     mesh = hardware.Mesh(data=devices)
     share = roofline.shares(settings, account, mesh, groups)

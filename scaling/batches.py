@@ -6,6 +6,7 @@ from jaxtyping import Array, Int
 
 from scaling import config, run_state, types
 from scaling import layout as layouts
+from scaling.agent import judgement
 from scaling.agent import model as models
 from scaling.learner import loss, sampling
 from scaling.reanalyse import sources
@@ -90,8 +91,8 @@ def make_batch(
 
     def target_value(step: Array, stacked: Array) -> Array:
         params = state.learner.target_params
-        hidden = model.represent(params, history_at(step, stacked))
-        return model.decode(model.predict(params, hidden).value_logits)
+        judged = judgement.judge(model, params, history_at(step, stacked))
+        return judgement.state_value(model, judged.prediction)
 
     rows = frame_store.to_rows(samples)
     bootstrap = rows.bootstrap

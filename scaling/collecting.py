@@ -29,7 +29,7 @@ STEPS_OF_CHUNK = 10_000
 _SEED = 500_000_003
 _LENGTH = manifest.Index._fields.index("length")
 
-Action = Literal["mcts", "policy", "random"]
+Action = config.Action | Literal["random"]
 Report = Callable[[importing.Progress], None]
 
 
@@ -40,8 +40,7 @@ class Behaviour:
     name: str
     """Of the run, or `random`."""
     action: Action
-    """`mcts`: the best of a search without noise; `policy`: a sample of the policy
-    head; `random`: uniformly random."""
+    """`mcts`, `policy` or `value`, as in evaluation, or uniformly `random`."""
     epsilon: float = 0.0
     """Probability of a uniformly random action instead."""
     seed: int = 0
@@ -101,16 +100,14 @@ def _player(
     settings: config.Settings, behaviour: Behaviour, spec: types.EnvSpec
 ) -> playing.Player:
     model = models.make_model(spec, settings)
-    policies: dict[str, Callable[[], evaluate.Policy]] = {
-        "mcts": lambda: evaluate.greedy_policy(model, settings),
-        "policy": lambda: evaluate.policy_head(model),
-        "random": lambda: evaluate.random_policy(spec.num_actions),
-    }
     params = {}
     if behaviour.network is not None:
         shape = jax.eval_shape(model.init, jax.random.key(0))
         params = checkpoint.load_params(behaviour.network, shape)
-    policy = policies[behaviour.action]()
+    if behaviour.action == "random":
+        policy = evaluate.random_policy(spec.num_actions)
+    else:
+        policy = evaluate.policy_for(behaviour.action, model, settings)
     choose = playing.exploring(policy, behaviour.epsilon, spec.num_actions)
     seed = (_SEED + behaviour.seed) % 2**31
     return playing.Player(params, choose, settings.protocol, seed)

@@ -16,6 +16,10 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+Action = Literal["mcts", "policy", "value"]
+"""How actions are selected: the best of a search, a sample of the policy head, or the
+action of the highest value after one step of the model."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Protocol:
@@ -109,6 +113,19 @@ class Search:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Acting:
+    """How the environments are acted in while the network learns."""
+
+    action: Action = "mcts"
+    """`mcts`: a search (P); `policy`: a sample of the policy head; `value`: the action
+    of the highest r + γv after one model step, or of the highest action value where
+    --learner.unroll-steps is 0. The last two search nothing."""
+    epsilon: float = 0.0
+    """Ours: share of the actions that are uniformly random instead; `value` explores
+    in no other way."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Replay:
     """Stored steps, the segments that are searched again, and the window."""
 
@@ -137,17 +154,33 @@ class Replay:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Crr:
+    """Critic-regularised regression (Wang et al. 2020, arXiv 2006.15134)."""
+
+    weight: Literal["exponential", "binary"] = "exponential"
+    """Weight of a logged action of advantage A: min(exp(A/β), limit), or 1 where A > 0
+    and 0 elsewhere."""
+    temperature: float = 1.0
+    """β, in units of reward × --value.scale (Wang et al.: 1)."""
+    limit: float = 20.0
+    """Largest exponential weight (Wang et al.: 20)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Learner:
     """Losses and optimiser."""
 
     batch_size: int = 1024
     """Windows in a batch (P)."""
-    target: Literal["reanalyse", "supervised"] = "reanalyse"
-    """What the policy head learns: the policy of a fresh search (P), or the logged
-    action, which on a data set is behaviour cloning and searches nothing (P,
-    appendix C). The value target is the n-step one in both."""
+    target: Literal["reanalyse", "supervised", "crr"] = "reanalyse"
+    """What the policy head learns: the policy of a fresh search (P); the logged action,
+    which on a data set is behaviour cloning; or the logged action weighted by its
+    advantage. The last two search nothing. The value target is the n-step one in
+    all."""
+    crr: Crr = Crr()
     unroll_steps: int = 5
-    """K: model steps of the unrolled loss (P)."""
+    """K: model steps of the unrolled loss (P). 0: there is no model but a head of
+    action values, and so no search (P, appendix C)."""
     td_steps: int = 5
     """n of the n-step value target (P, Atari)."""
     bootstrap: Literal["root_value", "target_network"] = "root_value"
@@ -185,9 +218,12 @@ class Evaluation:
     as curve points and never used as budgets."""
     curve_episodes: int = 16
     """Episodes of a curve point."""
-    action: Literal["mcts", "policy"] = "mcts"
-    """How actions are selected: the best of a search without noise (P), or a sample
-    of the policy head, as the paper evaluates behaviour cloning."""
+    action: Action = "mcts"
+    """How actions are selected: the best of a search without noise (P), a sample of
+    the policy head, or the action of the highest value after one model step."""
+    also: tuple[Action, ...] = ()
+    """Other ways in which the final network is evaluated too; the row has a score of
+    each."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -237,6 +273,7 @@ class Settings:
     network: Network = Network()
     value: Value = Value()
     search: Search = Search()
+    acting: Acting = Acting()
     replay: Replay = Replay()
     learner: Learner = Learner()
     evaluation: Evaluation = Evaluation()
@@ -257,6 +294,12 @@ class Cell:
     steps / (1 - fraction)."""
     control_for: float | None = None
     """The fraction whose number of updates this run at fraction 0 takes."""
+
+
+def evaluated_by(settings: Settings, action: Action) -> Settings:
+    """Returns the settings with one way to select actions in evaluation."""
+    evaluation = dataclasses.replace(settings.evaluation, action=action, also=())
+    return dataclasses.replace(settings, evaluation=evaluation)
 
 
 def exact(number: float) -> Fraction:

@@ -119,7 +119,7 @@ def one_call(
     history = types.History(parts.gather(state, placed.stack), placed.past)
     rows, keys = frame_store.to_rows((history, placed.keys))
     heat = parts.temperature(call, total_updates)
-    found = parts.search(state.learner.params, rows, keys, heat)
+    found = parts.look(state.learner.params, rows, keys, heat)
     searched = frame_store.to_shards(found, shards)
     state = learn(parts, state, placed, call, total_updates)
     placed = _after(placed, state.learner.updates)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from scaling import config, peers, types
-from scaling.agent import act
+from scaling.agent import act, judgement
 from scaling.agent import model as models
 from scaling.envs import autoreset, interface
 from scaling.search import mcts
@@ -48,18 +48,40 @@ def policy_head(model: models.Model) -> Policy:
     """Returns the policy that samples the policy head; it searches nothing."""
 
     def policy(params: types.Params, history: types.History, keys: Array) -> Array:
-        hidden = model.represent(params, history)
-        logits = model.predict(params, hidden).policy_logits
-        return jax.vmap(jax.random.categorical)(keys, logits).astype(jnp.int32)
+        judged = judgement.judge(model, params, history)
+        return judgement.sampled_action(judged, keys)
 
     return policy
 
 
-def evaluated_policy(model: models.Model, settings: config.Settings) -> Policy:
-    """Returns the policy that the settings evaluate."""
-    if settings.evaluation.action == "policy":
+def best_value(model: models.Model, settings: config.Settings) -> Policy:
+    """Returns the policy that takes the action of the highest value.
+
+    It asks the model for one step of every action, or the head of action values.
+    """
+    discount = settings.learner.discount
+
+    def policy(params: types.Params, history: types.History, keys: Array) -> Array:
+        del keys
+        judged = judgement.judge(model, params, history)
+        values = judgement.action_values(model, params, judged, discount)
+        return judgement.best_action(values)
+
+    return policy
+
+
+def policy_for(
+    action: config.Action, model: models.Model, settings: config.Settings
+) -> Policy:
+    """Returns the policy that selects actions in one way, without exploration.
+
+    Raises:
+      ValueError: if it must search and there is no model.
+    """
+    if action == "policy":
         return policy_head(model)
-    return greedy_policy(model, settings)
+    make = {"mcts": greedy_policy, "value": best_value}[action]
+    return make(model, settings)
 
 
 def random_policy(num_actions: int) -> Policy:

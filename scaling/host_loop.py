@@ -125,7 +125,7 @@ def _search(learner, frames, placed, call, total_updates, *, parts, rows):
     past, keys = frame_store.to_rows((placed.past, placed.keys))
     history = types.History(frames, past[rows])
     heat = parts.temperature(call, total_updates)
-    return parts.search(learner.params, history, keys[rows], heat)
+    return parts.look(learner.params, history, keys[rows], heat)
 
 
 def _draw(state, placed, call, number, *, parts):
@@ -411,6 +411,5 @@ def _player(
     """
     rows = min(settings.evaluation.episodes, evaluate.LANES)
     env = registry.make_host(settings.env, settings.protocol, rows)
-    return env, evaluate.evaluated_policy(
-        models.make_model(env.spec, settings), settings
-    )
+    model = models.make_model(env.spec, settings)
+    return env, evaluate.policy_for(settings.evaluation.action, model, settings)

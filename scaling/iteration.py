@@ -21,14 +21,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from scaling import batches, config, mixing, run_state, types
+from scaling import batches, config, looking, mixing, run_state, types
 from scaling import layout as layouts
-from scaling.agent import act
 from scaling.agent import model as models
 from scaling.learner import loss, sampling, update
 from scaling.reanalyse import lanes, sources
 from scaling.replay import best, steps, stores, window
-from scaling.search import mcts
 
 
 class Parts(NamedTuple):
@@ -37,7 +35,7 @@ class Parts(NamedTuple):
     layout: layouts.Layout
     initial: Callable[..., run_state.State]
     place: Callable[[run_state.State, run_state.Call], run_state.Placed]
-    search: Callable[..., types.Searched]
+    look: looking.Look
     draw: Callable[
         [run_state.State, run_state.Placed, run_state.Call, Array], sampling.Samples
     ]
@@ -71,7 +69,7 @@ def make_parts(
             run_state.initial, model=model, settings=settings, spec=spec, layout=layout
         ),
         place=bind(place, settings=settings, layout=layout, mean=mean),
-        search=make_search(model, settings),
+        look=looking.make(model, settings, acts=layout.environments > 0),
         draw=bind(batches.draw, settings=settings, layout=layout),
         batch=bind(batches.make_batch, model=model, settings=settings),
         update=bind(update.update, model=model, settings=settings.learner, mean=mean),
@@ -80,15 +78,6 @@ def make_parts(
         gather=batches.gather,
         batch_stacks=bind(batches.batch_stacks, settings=settings),
     )
-
-
-def make_search(
-    model: models.Model, settings: config.Settings
-) -> Callable[..., types.Searched]:
-    """Returns what looks at the rows: a search, or one look where none is needed."""
-    if settings.learner.target == "supervised":
-        return act.make_look(model)
-    return mcts.make_search(model, settings.search, settings.learner.discount)
 
 
 def place(
@@ -250,23 +239,6 @@ def _keep_the_best(
     return shard._replace(steps=rings, archives=shard.archives._replace(best=kept))
 
 
-def _searched_policy(searched: types.Searched, action: Int[Array, " L"]) -> Array:
-    """Returns the policy of the search."""
-    del action
-    return searched.policy
-
-
-def _logged_policy(searched: types.Searched, action: Int[Array, " L"]) -> Array:
-    """Returns the policy of the one who acted, as far as it is known: one action."""
-    return jax.nn.one_hot(
-        action, searched.policy.shape[-1], dtype=searched.policy.dtype
-    )
-
-
-# What the policy head learns, by `--learner.target`.
-POLICY_TARGETS = {"reanalyse": _searched_policy, "supervised": _logged_policy}
-
-
 def _record_shard(
     shard: run_state.Shard,
     placed_lanes: run_state.Placed,
@@ -306,7 +278,7 @@ def _record_shard(
         reward=facts.reward,
         discount=facts.discount,
         value=searched.value,
-        policy=POLICY_TARGETS[settings.learner.target](searched, facts.action),
+        policy=looking.policy_target(searched, facts.action, settings.learner.target),
     )
     searches = window.append(shard.window, entry, live, closes)
     if settings.replay.priority_exponent:

@@ -108,7 +108,7 @@ def _device_player(settings: config.Settings) -> tuple[Any, evaluate.Policy]:
     """Returns the environment and the policy that is evaluated in it."""
     env = registry.make_device(settings.env, settings.protocol)
     model = models.make_model(env.spec, settings)
-    return env, evaluate.evaluated_policy(model, settings)
+    return env, evaluate.policy_for(settings.evaluation.action, model, settings)
 
 
 def _lanes(settings: config.Settings) -> int:

@@ -102,7 +102,7 @@ def costs(settings: config.Settings) -> Costs:
     inner = bytes_on_one(hidden)
 
     def cost(name: str, flops: float, row: int) -> Cost:
-        count = sum(leaf.size for leaf in jax.tree.leaves(params[name]))
+        count = sum(leaf.size for leaf in jax.tree.leaves(params.get(name, {})))
         return Cost(flops, count * size, row)
 
     return Costs(

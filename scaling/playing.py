@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key
 
 from scaling import config, evaluate, types
-from scaling.agent import act
+from scaling.agent import act, judgement
 from scaling.envs import autoreset, interface
 
 # Lanes that begin together: a reset may be as dear as many steps (see autoreset), and
@@ -66,15 +65,11 @@ class Player(NamedTuple):
 def exploring(policy: evaluate.Policy, epsilon: float, num_actions: int) -> Choose:
     """Returns the policy with uniformly random actions at the probability `epsilon`."""
 
-    def explore(key: Key[Array, ""], chosen: Array) -> Array:
-        coin, die = jax.random.split(key)
-        action = jax.random.randint(die, (), 0, num_actions, chosen.dtype)
-        return jnp.where(jax.random.bernoulli(coin, epsilon), action, chosen)
-
     def choose(
         params: types.Params, history: types.History, keys: Array, dice: Array
     ) -> Array:
-        return jax.vmap(explore)(dice, policy(params, history, keys))
+        action = policy(params, history, keys)
+        return judgement.explore(dice, action, epsilon, num_actions)
 
     return choose
 

@@ -32,6 +32,7 @@ from scaling import (
     results,
     run_state,
     saving,
+    selection,
     sharding,
     snapshots,
     training,
@@ -98,11 +99,9 @@ def _run(
         state = training.train(work, state, call)
         checkpoint.save_params(directory, state.learner.params)
         report({"event": "phase", "name": "evaluating"})
-        seed = training.evaluation_seed(cell.seed)
-        returns = training.play(work.loop, state, seed, settings.evaluation.episodes)
-        work.meta.update(_random_score(settings, cell, seed))
+        scores = _scores(work, state)
     seconds = before + time.monotonic() - started
-    row = _row(work, directory, state, evaluate.summary(returns), seconds)
+    row = _row(work, directory, state, scores, seconds)
     if group.first:
         results.write_row(directory, row)
         if not how.keep_replay:
@@ -170,7 +169,7 @@ def _row(
     work: training.Run,
     directory: pathlib.Path,
     state: run_state.State,
-    score: dict[str, Any],
+    scores: dict[str, Any],
     seconds: float,
 ) -> dict[str, Any]:
     """Returns the row of a finished run."""
@@ -179,9 +178,8 @@ def _row(
         **results.identity(work.settings, work.cell, work.how.design),
         **_counts(work.settings, work.account, state, work.loop.spec),
         **work.meta.get("borrowed", {}),
-        "random_score": work.meta.get("random_score"),
-        **score,
-        "note": "; ".join(filter(None, [score["note"], *work.meta["notes"]])),
+        **scores,
+        "note": "; ".join(filter(None, [scores["note"], *work.meta["notes"]])),
         "score_kind": "final",
         "wall_clock_s": round(seconds, 2),
         "hardware": work.meta["hardware"],
@@ -189,6 +187,28 @@ def _row(
         "attempts": attempts,
         "resumes": resumes,
     }
+
+
+def _scores(work: training.Run, state: run_state.State) -> dict[str, Any]:
+    """Returns the columns of the row that are played, all in the same episodes.
+
+    The network is evaluated in every way that the settings name. Where a data set is
+    learned from, the random policy is played too, so that what a data set's policy and
+    the agent do more than nothing is measured under one protocol.
+    """
+    settings, asked = work.settings, work.settings.evaluation
+    seed = training.evaluation_seed(work.cell.seed)
+    returns = training.play(work.loop.evaluate, state, seed, asked.episodes)
+    scores = {f"score_{asked.action}": float(np.mean(returns))}
+    for action in asked.also:
+        play, _ = loops.evaluation(config.evaluated_by(settings, action))
+        played = training.play(play, state, seed, asked.episodes)
+        scores[f"score_{action}"] = float(np.mean(played))
+    if work.cell.fraction == 1:
+        play = loops.random_play(settings)
+        played = training.play(play, state, seed, asked.episodes)
+        scores["random_score"] = float(np.mean(played))
+    return {**evaluate.summary(returns), **scores}
 
 
 def _newest(
@@ -209,6 +229,7 @@ def evaluate_again(
     directory: pathlib.Path,
     episodes: int | None = None,
     video_file: pathlib.Path | None = None,
+    action: config.Action | None = None,
 ) -> dict[str, Any]:
     """Returns the score columns, and the returns, of a finished run, played again.
 
@@ -216,13 +237,17 @@ def evaluate_again(
       directory: of the run.
       episodes: how many; None: as many as the study's settings say.
       video_file: where a video of the first episode goes; None: nowhere.
+      action: how actions are selected; None: as the study's settings say.
 
     Raises:
-      ValueError: if the run has not finished, or there can be no such video.
+      ValueError: if the run has not finished, there can be no such video, or it would
+        have to search and has no model.
     """
     if video_file is not None:
         video.check(video_file)
     settings, cell = config.load_config(directory)
+    if action is not None:
+        settings = config.evaluated_by(settings, action)
     play, spec = loops.evaluation(settings)
     shape = jax.eval_shape(models.make_model(spec, settings).init, jax.random.key(0))
     params = checkpoint.load_params(directory, shape)
@@ -292,26 +317,9 @@ def _counts(
         "environments": account.environments,
         "lanes": account.lanes,
         "sources": _sources(settings, account, state),
-        "flops": _flops(settings, spec, total, updates * account.batch_size),
+        "flops": _flops(settings, spec, fresh > 0, total, updates * account.batch_size),
         "digest": _digest(state),
     }
-
-
-def _random_score(
-    settings: config.Settings, cell: config.Cell, seed: int
-) -> dict[str, float]:
-    """Returns the score of the random policy where a data set is learned from.
-
-    It is played in the evaluation's episodes, so that what a data set's policy and the
-    agent do more than nothing is measured under one protocol.
-    """
-    if cell.fraction < 1:
-        return {}
-    group, played = peers.group(), None
-    if group.first:
-        play = loops.random_play(settings)
-        played = play((), seed, settings.evaluation.episodes).tolist()
-    return {"random_score": float(np.mean(group.share(played)))}
 
 
 def _sources(
@@ -326,19 +334,20 @@ def _sources(
     return ",".join(f"{share.source}:{had:.6g}" for share, had in parts)
 
 
-def _flops(settings: config.Settings, spec: Any, searched: int, samples: int) -> float:
+def _flops(
+    settings: config.Settings, spec: Any, acts: bool, searched: int, samples: int
+) -> float:
     """Returns the networks' operations: calls of each network × one call's.
 
-    A search calls the representation once and the model `simulations` times; a
+    A look calls the representation once and the model as often as it needs to; a
     sample unrolls K steps, and its backward pass costs twice the forward pass.
     """
     model = models.make_model(spec, settings)
     row = models.row_flops(model, spec, settings.protocol)
     root, step = row.represent + row.predict, row.dynamics + row.predict
-    searches = settings.learner.target != "supervised"
-    search = root + searches * settings.search.simulations * step
+    steps = selection.model_steps(settings, acts, spec.num_actions)
     sample = 3 * (root + settings.learner.unroll_steps * step)
-    return searched * search + samples * sample
+    return searched * (root + steps * step) + samples * sample
 
 
 def _digest(state: run_state.State) -> str:

@@ -195,17 +195,18 @@ def _curve_point(
 ) -> dict[str, Any]:
     """Returns a point of the learning curve; it is never a result."""
     episodes = run.settings.evaluation.curve_episodes
-    returns = play(run.loop, state, evaluation_seed(run.cell.seed) + 1, episodes)
+    seed = evaluation_seed(run.cell.seed) + 1
+    returns = play(run.loop.evaluate, state, seed, episodes)
     counts = {name: line[name] for name in ("call", "frames", "searched", "updates")}
     return {"kind": "curve", **counts, **evaluate.summary(returns)}
 
 
 def play(
-    loop: loops.Loop, state: run_state.State, seed: int, episodes: int
+    evaluated: evaluate.Evaluate, state: run_state.State, seed: int, episodes: int
 ) -> np.ndarray:
     """Returns the returns of episodes that the first process plays."""
     params, group = sharding.on_one_device(state.learner.params), peers.group()
-    played = loop.evaluate(params, seed, episodes).tolist() if group.first else None
+    played = evaluated(params, seed, episodes).tolist() if group.first else None
     return np.array(group.share(played))
 
 

@@ -49,9 +49,9 @@ class History(NamedTuple):
 
 
 class Searched(NamedTuple):
-    """The result of a search over B rows."""
+    """The result of a look at B rows, which is a search or one call of the network."""
 
     action: Int[Array, " B"]  # to take, drawn with the temperature
     best_action: Int[Array, " B"]  # the policy target's best
-    policy: Float[Array, "B A"]  # the policy target, sums to one
+    policy: Float[Array, "B A"]  # the policy target; weights of actions (CRR)
     value: Float[Array, " B"]  # ν, the root value, in units of reward

@@ -1,14 +1,11 @@
 """The history a policy acts on, kept from step to step."""
 
-from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Shaped
 
 from scaling import config, types
-from scaling.agent import model as models
 
 
 def begin(observation: Any, protocol: config.Protocol) -> types.History:
@@ -31,27 +28,3 @@ def follow(
     if actions.shape[1]:
         actions = actions.at[:, -1].set(action.astype(actions.dtype))
     return types.History(observations.at[:, -1].set(observation), actions)
-
-
-def make_look(model: models.Model) -> Callable[..., types.Searched]:
-    """Returns a function like a search that asks the network once and searches nothing.
-
-    It takes (parameters, history [B], keys [B], temperature []): the action is a sample
-    of the policy head, and the value is the network's.
-    """
-
-    def look(
-        params: types.Params, history: types.History, keys: Any, temperature: Any
-    ) -> types.Searched:
-        del temperature
-        prediction = model.predict(params, model.represent(params, history))
-        logits = prediction.policy_logits
-        action = jax.vmap(jax.random.categorical)(keys, logits)
-        return types.Searched(
-            action=action.astype(jnp.int32),
-            best_action=jnp.argmax(logits, axis=-1).astype(jnp.int32),
-            policy=jax.nn.softmax(logits),
-            value=model.decode(prediction.value_logits),
-        )
-
-    return look

@@ -16,7 +16,8 @@ class Prediction(NamedTuple):
     """Logits of a hidden state."""
 
     policy_logits: Float[Array, "B A"]
-    value_logits: Float[Array, "B bins"]
+    value_logits: Float[Array, "B bins"] | Float[Array, "B A bins"]
+    """Of the state; of its actions where there is no model of what follows them."""
 
 
 class Model(NamedTuple):
@@ -24,7 +25,8 @@ class Model(NamedTuple):
 
     init: Callable[[jax.Array], types.Params]  # key → parameters
     represent: Callable[[types.Params, types.History], Array]  # → hidden [B, ...]
-    dynamics: Callable[..., tuple[Array, Array]]  # params, hidden, action → hidden, r
+    dynamics: Callable[..., tuple[Array, Array]] | None  # params, hidden, action →
+    # hidden, reward logits; None: no model, and action values instead of values
     predict: Callable[[types.Params, Array], Prediction]  # params, hidden
     decode: Callable[[Array], Array]  # logits [..., bins] → units of reward
     encode: Callable[[Array], Array]  # units of reward → two-hot [..., bins]
@@ -49,9 +51,12 @@ class _Networks(nnx.Module):
         shape = encoded_shape(spec, settings.protocol)
         bins, network = settings.value.bins, settings.network
         self.representation = networks.representation(shape, network, layers)
-        hidden_shape = _hidden_shape(self.representation, shape)
-        self.dynamics = networks.Dynamics(hidden_shape, spec, network, bins, layers)
-        self.prediction = networks.Prediction(hidden_shape, spec, network, bins, layers)
+        heads = (_hidden_shape(self.representation, shape), spec, network, bins, layers)
+        if settings.learner.unroll_steps == 0:
+            self.prediction = networks.ActionPrediction(*heads)
+        else:
+            self.dynamics = networks.Dynamics(*heads)
+            self.prediction = networks.Prediction(*heads)
 
 
 def encoded_shape(spec: types.EnvSpec, protocol: config.Protocol) -> tuple[int, ...]:
@@ -103,7 +108,9 @@ def make_model(spec: types.EnvSpec, settings: config.Settings) -> Model:
 
     Args:
       spec: of the environment.
-      settings: of which the network, value and protocol parts decide the shape.
+      settings: of which the network, value and protocol parts decide the shape, and
+        whether the learner unrolls: where it does not, there is nothing to learn
+        dynamics from, and action values are predicted instead.
     """
     compute, storage = numbers(settings.precision)
     example = nnx.eval_shape(lambda: _Networks(spec, settings, nnx.Rngs(0)))
@@ -130,11 +137,26 @@ def make_model(spec: types.EnvSpec, settings: config.Settings) -> Model:
     return Model(
         init=init,
         represent=represent,
-        dynamics=dynamics,
+        dynamics=dynamics if settings.learner.unroll_steps else None,
         predict=predict,
         decode=lambda logits: value_transform.decode(logits, settings.value),
         encode=lambda x: value_transform.encode(x, settings.value),
     )
+
+
+def dynamics_of(model: Model) -> Callable[..., tuple[Array, Array]]:
+    """Returns the dynamics, for what cannot do without a model.
+
+    Raises:
+      ValueError: if there are none.
+    """
+    if model.dynamics is None:
+        raise ValueError(
+            "There is no model to search in, since the learner unrolls 0 steps "
+            "(--learner.unroll-steps); unroll at least 1, or select actions by policy "
+            "or value."
+        )
+    return model.dynamics
 
 
 class RowFlops(NamedTuple):
@@ -168,6 +190,6 @@ def row_flops(model: Model, spec: types.EnvSpec, protocol: config.Protocol) -> R
 
     return RowFlops(
         represent=count(model.represent, history),
-        dynamics=count(model.dynamics, hidden, action),
+        dynamics=count(model.dynamics, hidden, action) if model.dynamics else 0.0,
         predict=count(model.predict, hidden),
     )

@@ -335,3 +335,27 @@ class Prediction(nnx.Module):
     ) -> tuple[Float[Array, "B A"], Float[Array, "B bins"]]:
         """Returns policy logits and value logits."""
         return self.policy(hidden), self.value(hidden)
+
+
+class ActionPrediction(nnx.Module):
+    """Policy logits, and logits of the value of each action, of a hidden state."""
+
+    def __init__(
+        self,
+        hidden_shape: tuple[int, ...],
+        spec: types.EnvSpec,
+        settings: config.Network,
+        bins: int,
+        layers: Layers,
+    ):
+        units, actions = settings.head_units, spec.num_actions
+        self.num_actions = actions
+        self.policy = _head(hidden_shape, actions, units, layers)
+        self.value = _head(hidden_shape, actions * bins, units, layers)
+
+    def __call__(
+        self, hidden: Float[Array, "B ..."]
+    ) -> tuple[Float[Array, "B A"], Float[Array, "B A bins"]]:
+        """Returns policy logits and action-value logits."""
+        value = self.value(hidden)
+        return self.policy(hidden), value.reshape(len(value), self.num_actions, -1)

@@ -16,7 +16,7 @@ class Batch(NamedTuple):
     """What an update learns from; it does not say where a target came from."""
 
     history: types.History  # of the B root steps
-    action: Int[Array, "B K"]
+    action: Int[Array, "B K"]  # [B, 1], of the root, where K = 0
     targets: targets.Targets  # fields with a leading axis B
     weight: Float[Array, " B"]  # importance weights
 
@@ -38,7 +38,7 @@ def unroll(
     model: models.Model,
     params: types.Params,
     history: types.History,
-    action: Int[Array, "B K"],
+    action: Int[Array, "B J"],
 ) -> tuple[models.Prediction, Float[Array, "B K bins"]]:
     """Returns the predictions of K + 1 hidden states and the K reward logits.
 
@@ -47,14 +47,23 @@ def unroll(
 
     Source: Schrittwieser et al. 2019, arXiv 1911.08265, appendix G.
 
+    Args:
+      model: the networks; without dynamics, K is 0.
+      params: of the model.
+      history: of the roots.
+      action: taken at the root and after it; [B, 1] where K = 0.
+
     Returns:
       Predictions with axes [B, K + 1, n] and reward logits [B, K, bins].
     """
     root = model.represent(params, history)
+    if model.dynamics is None:
+        return _at_root(model, params, root, action)
+    dynamics = model.dynamics
 
     def step(hidden: Array, action_k: Array):
         hidden = scale_gradient(hidden, 0.5)
-        following, reward_logits = model.dynamics(params, hidden, action_k)
+        following, reward_logits = dynamics(params, hidden, action_k)
         return following, (reward_logits, model.predict(params, following))
 
     _, (reward_logits, later) = jax.lax.scan(step, root, action.T)
@@ -65,6 +74,16 @@ def unroll(
         later,
     )
     return predictions, reward_logits.swapaxes(0, 1)
+
+
+def _at_root(
+    model: models.Model, params: types.Params, root: Array, action: Int[Array, "B 1"]
+) -> tuple[models.Prediction, Float[Array, "B 0 bins"]]:
+    """Returns the root's predictions, the value being that of the action taken."""
+    found = model.predict(params, root)
+    value = jnp.take_along_axis(found.value_logits, action[:, :, None], axis=1)
+    prediction = models.Prediction(found.policy_logits[:, None], value)
+    return prediction, value[:, :0]
 
 
 def loss(
@@ -86,7 +105,7 @@ def loss(
     """
     predictions, reward_logits = unroll(model, params, batch.history, batch.action)
     goal = batch.targets
-    steps = batch.action.shape[1]
+    steps = goal.reward.shape[1]
     share = jnp.concatenate([jnp.ones(1), jnp.full(steps, 1.0 / max(1, steps))])
     cross_entropy = value_transform.cross_entropy
     value = cross_entropy(predictions.value_logits, model.encode(goal.value))

@@ -27,7 +27,7 @@ class Samples(NamedTuple):
 
     column: Int[Array, " B"]  # where the root lies in the shard's steps
     step: Int[Array, " B"]
-    action: Int[Array, "B K"]
+    action: Int[Array, "B K"]  # [B, 1], of the root, where K = 0
     weight: Float[Array, " B"]
     valid: Bool[Array, "B T"]
     reward: Float[Array, "B T"]
@@ -100,12 +100,13 @@ def _samples(
     )
     position = jnp.arange(unroll_steps + 1) + rewards
     # Any action may follow an episode's end: the state is absorbing (PC).
-    random_action = jax.random.randint(key, (weight.shape[0], unroll_steps), 0, actions)
-    action = entries.action[:, :unroll_steps]
+    taken = max(1, unroll_steps)
+    random_action = jax.random.randint(key, (weight.shape[0], taken), 0, actions)
+    action = entries.action[:, :taken]
     return Samples(
         column=entries.column[:, 0],
         step=entries.step[:, 0],
-        action=jnp.where(valid[:, :unroll_steps], action, random_action),
+        action=jnp.where(valid[:, :taken], action, random_action),
         weight=weight,
         valid=valid,
         reward=entries.reward,

@@ -30,6 +30,9 @@ def make_search(
       model: what is searched.
       settings: simulations, constants, noise.
       discount: γ per agent step.
+
+    Raises:
+      ValueError: if there is no model.
     """
     one_row = {"muzero": _muzero_row, "gumbel": _gumbel_row}[settings.policy]
     return _make(model, discount, one_row, settings)
@@ -47,6 +50,8 @@ def make_greedy_search(
 def _make(
     model: models.Model, discount: float, one_row: Callable, settings: config.Search
 ) -> SearchFunction:
+    expand = _recurrent_function(model, discount)
+
     def search(
         params: types.Params,
         history: types.History,
@@ -55,7 +60,6 @@ def _make(
     ) -> types.Searched:
         # The root is evaluated in one batch, outside of the map over rows.
         roots = _roots(model, params, history)
-        expand = _recurrent_function(model, discount)
         return jax.vmap(one_row, in_axes=(None, 0, 0, None, None, None))(
             params, roots, keys, temperature, expand, settings
         )
@@ -78,9 +82,11 @@ def _roots(
 
 
 def _recurrent_function(model: models.Model, discount: float) -> Callable:
+    dynamics = models.dynamics_of(model)
+
     def expand(params, key, action, hidden):
         del key  # the model is deterministic
-        following, reward_logits = model.dynamics(params, hidden, action)
+        following, reward_logits = dynamics(params, hidden, action)
         prediction = model.predict(params, following)
         output = mctx.RecurrentFnOutput(
             reward=model.decode(reward_logits),

@@ -35,12 +35,13 @@ def history_of(spec, batch=2):
 
 def unrolled_once(spec, settings):
     networks = model.make_model(spec, settings)
+    step = model.dynamics_of(networks)
 
     @jax.jit
     def unroll(key, history):
         params = networks.init(key)
         hidden = networks.represent(params, history)
-        following, reward = networks.dynamics(params, hidden, jnp.array([0, 1]))
+        following, reward = step(params, hidden, jnp.array([0, 1]))
         return hidden, following, reward, networks.predict(params, following)
 
     return unroll(jax.random.key(0), history_of(spec))

@@ -150,9 +150,10 @@ def meeting_in_search() -> dict:
     """Returns the facts of a search whose model asks other devices for a mean."""
     mesh, spec = mesh_of(2, 2), Line(None).spec
     model = models.make_model(spec, SETTINGS)
+    step = models.dynamics_of(model)
 
     def dynamics(params, hidden, action):
-        following, reward = model.dynamics(params, hidden, action)
+        following, reward = step(params, hidden, action)
         return jax.lax.pmean(following, sharding.DATA), reward
 
     search = mcts.make_search(

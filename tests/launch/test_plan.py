@@ -116,7 +116,7 @@ def test_a_fit_has_no_negative_cost(points, expected):
 
 
 def test_measured_settings_have_their_own_costs():
-    found = planning_costs.costs(calibration(), DEMO, None)
+    found = planning_costs.costs(calibration(), DEMO, None, acts=True)
     assert found is not None
     assert (found.fixed, found.lane, found.update) == pytest.approx(
         (FIXED, LANE, UPDATE)
@@ -128,7 +128,7 @@ def test_measured_settings_have_their_own_costs():
 
 
 def test_a_run_takes_its_calls_and_its_updates():
-    found = planning_costs.costs(calibration(), DEMO, None)
+    found = planning_costs.costs(calibration(), DEMO, None, acts=True)
     assert found is not None
     account = accounting.account_for(
         DEMO, config.Cell(frames=20000, fraction=0.95, seed=0), 1
@@ -142,7 +142,7 @@ def test_sizes_of_a_study_change_no_cost_of_a_call():
     other = dataclasses.replace(
         DEMO, environments=8, replay=replay, samples_per_search=2.0
     )
-    found = planning_costs.costs(calibration(), other, None)
+    found = planning_costs.costs(calibration(), other, None, acts=True)
     assert found is not None
     assert found.source.startswith("measured")
 
@@ -153,7 +153,7 @@ def test_other_settings_are_scaled_by_their_operations():
     other = dataclasses.replace(DEMO, search=search, learner=learner)
     networks = planning_networks.networks(other)
     assert networks is not None
-    found = planning_costs.costs(calibration(), other, networks)
+    found = planning_costs.costs(calibration(), other, networks, acts=True)
     assert found is not None
     assert "scaled by operations from demo" in found.source
     assert found.update == pytest.approx(2 * UPDATE)
@@ -165,12 +165,12 @@ def test_other_settings_are_scaled_by_their_operations():
 
 
 def test_without_figures_nothing_is_said():
-    assert planning_costs.costs(None, DEMO, None) is None
+    assert planning_costs.costs(None, DEMO, None, acts=True) is None
     without = calibration()
     del without["workloads"]["demo"]["iteration"]
-    assert planning_costs.costs(without, DEMO, None) is None
+    assert planning_costs.costs(without, DEMO, None, acts=True) is None
     other = dataclasses.replace(DEMO, env="my_module:MyGame")
-    assert planning_costs.costs(calibration(), other, None) is None
+    assert planning_costs.costs(calibration(), other, None, acts=True) is None
 
 
 def test_short_episodes_are_counted_by_their_steps():
@@ -189,7 +189,7 @@ def test_a_study_is_the_sum_of_what_is_left():
     assert found.hours == pytest.approx((runs + 2 * 15) / 3600)
     networks = planning_networks.networks(DEMO)
     assert networks is not None
-    search, update = planning_networks.operations(networks, DEMO)
+    search, update = planning_networks.operations(networks, DEMO, acts=True)
     last = found.cells[-1]
     assert last.flops == last.account.searched * search + last.account.updates * update
 

@@ -112,8 +112,8 @@ def test_behaviour_cloning_searches_nothing():
     learner = dataclasses.replace(DEMO.learner, target="supervised")
     cloning = dataclasses.replace(DEMO, learner=learner)
     networks = known(DEMO)
-    search, update = planning_networks.operations(networks, DEMO)
-    looked_at, same = planning_networks.operations(networks, cloning)
+    search, update = planning_networks.operations(networks, DEMO, acts=False)
+    looked_at, same = planning_networks.operations(networks, cloning, acts=False)
     assert looked_at == networks.represent.flops + networks.predict.flops
     step = networks.dynamics.flops + networks.predict.flops
     assert search == looked_at + DEMO.search.simulations * step

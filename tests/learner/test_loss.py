@@ -60,6 +60,7 @@ def cross_entropy(logits, target):
 
 def loss_by_definition(params, batch, settings):
     goal, total = batch.targets, 0.0
+    step = models.dynamics_of(MODEL)
     rows, steps = batch.action.shape
     for b in range(rows):
         history = jax.tree.map(lambda x, b=b: x[b : b + 1], batch.history)
@@ -69,7 +70,7 @@ def loss_by_definition(params, batch, settings):
             terms = 0.0
             if k > 0:
                 action = batch.action[b, k - 1 : k]
-                hidden, reward = MODEL.dynamics(params, hidden, action)
+                hidden, reward = step(params, hidden, action)
                 code = MODEL.encode(goal.reward[b, k - 1])
                 terms += (
                     settings.reward_weight
