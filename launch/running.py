@@ -25,6 +25,7 @@ from launch import (
 from launch.executors import local, together
 from launch.executors.task import Task
 from scaling import config, execution, hardware, peers, presets
+from scaling.tracking import packages
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,9 @@ class Running:
     checkpoints: Annotated[execution.Checkpoints, tyro.conf.arg(name="")] = (
         dataclasses.field(default_factory=execution.Checkpoints)
     )
+    track: str = "tensorboard"
+    """Where the curves of a run go besides metrics.jsonl: `tensorboard`, `wandb` (kept
+    offline unless WANDB_MODE says otherwise), both as A,B, or `none`."""
 
 
 FlatRunning = Annotated[Running, tyro.conf.arg(name="")]
@@ -178,4 +182,6 @@ def _how(asked: Asked, running: Running) -> execution.Execution:
         for name, path in dataclasses.asdict(asked.data).items()
         if path is not None
     }
-    return dataclasses.replace(how, **paths)
+    track = packages.parse(running.track)
+    packages.check(track)
+    return dataclasses.replace(how, track=track, **paths)

@@ -50,6 +50,8 @@ class Execution:
     """Directory of the demonstrations; what it holds is in the settings."""
     keep_stages: bool = False
     """Whether the network of every curve point stays."""
+    track: tuple[str, ...] = ()
+    """Where the lines of `metrics.jsonl` go besides (scaling/tracking)."""
 
 
 DEFAULT = Execution()
@@ -90,4 +92,5 @@ def as_dict(execution: Execution) -> dict[str, Any]:
 
 def from_dict(values: dict[str, Any]) -> Execution:
     """Returns the execution of which `as_dict` made `values`."""
-    return Execution(**{**values, "mesh": hardware.Mesh(**values["mesh"])})
+    mesh, track = hardware.Mesh(**values["mesh"]), tuple(values["track"])
+    return Execution(**{**values, "mesh": mesh, "track": track})

@@ -1,11 +1,13 @@
 """What a run logs while it trains: lines of `metrics.jsonl`."""
 
+import contextlib
 import json
 import math
 import os
 import pathlib
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -24,8 +26,16 @@ def train_line(
     summary: run_state.Summary,
     seconds: float,
 ) -> dict[str, Any]:
-    """Returns a line: counts so far, and means since the line before."""
+    """Returns a line: counts so far, and means since the line before.
+
+    Args:
+      account: of the run.
+      call: calls made, 1 or more.
+      summary: of the calls since the line before.
+      seconds: that the run has taken. Nothing else in a line depends on a clock.
+    """
     at = np.array([call])
+    fresh, searched = int(account.fresh_before(at)[0]), _searched(account, call)
     updates = int(account.updates_before(at)[0])
     metrics, finished, total = summary
     made, finished = int(metrics.number), int(finished)
@@ -37,14 +47,53 @@ def train_line(
     return {
         "kind": "train",
         "call": call,
-        "frames": int(account.fresh_before(at)[0]) * account.frames_per_step,
-        "searched": int(account.searched_before(at)[0]),
+        "frames": fresh * account.frames_per_step,
+        "searched": searched,
         "updates": updates,
         "seconds": round(seconds, 3),
+        "realised_fraction": (searched - fresh) / searched,
+        "window_age": _window_age(account, call) if updates else None,
         "episodes": finished,
         "episode_return": float(total) / finished if finished else None,
         **means,
     }
+
+
+def _window_age(account: accounting.Account, call: int) -> int:
+    """Returns the age, in searched states, of the oldest search last learned from.
+
+    It is how many states had been searched since, when the last call's updates were
+    made; samples that are drawn uniformly are half as old in the mean.
+    """
+    last = call - 1
+    oldest = int(account.schedule(last, call).window_from[0])
+    return _searched(account, last) - _searched(account, oldest)
+
+
+def _searched(account: accounting.Account, call: int) -> int:
+    return int(account.searched_before(np.array([call]))[0])
+
+
+@runtime_checkable
+class Follower(Protocol):
+    """Is told the lines of a journal."""
+
+    def begin(self, lines: Sequence[dict[str, Any]], seconds: float) -> None:
+        """Is told the lines that count, before any is added; earlier ones are void.
+
+        Args:
+          lines: of the run so far.
+          seconds: that it has taken so far.
+        """
+        ...
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Is told a line that was written."""
+        ...
+
+    def close(self) -> None:
+        """Is told that no line will follow; may come before `begin`."""
+        ...
 
 
 class Journal:
@@ -52,11 +101,14 @@ class Journal:
 
     Args:
       path: of the file, written by the first process alone.
+      followers: are told its lines, in that process.
     """
 
-    def __init__(self, path: pathlib.Path):
+    def __init__(self, path: pathlib.Path, followers: Sequence[Follower] = ()):
         self._writes = peers.group().first
-        self._file = (path if self._writes else pathlib.Path(os.devnull)).open("ab")
+        self._path = path if self._writes else pathlib.Path(os.devnull)
+        self._file = self._path.open("ab")
+        self._followers = followers if self._writes else ()
         self._before, self._started = 0.0, time.monotonic()
 
     def go_on(self, position: dict[str, Any]) -> None:
@@ -65,6 +117,8 @@ class Journal:
             self._file.truncate(position.get("journal_bytes", 0))
             self._file.seek(0, os.SEEK_END)
         self._before = position.get("journal_seconds", 0.0)
+        for follower in self._followers:
+            follower.begin(_lines(self._path), self.seconds())
 
     def position(self) -> dict[str, Any]:
         """Returns what a checkpoint keeps of the journal."""
@@ -81,10 +135,23 @@ class Journal:
         """Appends a line and makes it visible to readers."""
         self._file.write((json.dumps(line) + "\n").encode())
         self._file.flush()
+        for follower in self._followers:
+            follower.add(line)
 
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+        for follower in self._followers:
+            follower.close()
+
+
+def _lines(path: pathlib.Path) -> list[dict[str, Any]]:
+    """Returns the lines of a journal but for those that a crash of the disk tore."""
+    found = []
+    for line in path.read_bytes().splitlines():
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return found
 
 
 def check(line: dict[str, Any]) -> None:

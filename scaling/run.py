@@ -40,6 +40,7 @@ from scaling import (
 )
 from scaling.agent import model as models
 from scaling.envs import registry
+from scaling.tracking import followers
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -128,7 +129,8 @@ def _prepared(
     own = sharding.local_shards(mesh, account.shards)
     # A priority is final when the n steps after it are there.
     saver = saving.Saver(store, own, settings.learner.td_steps + 1, loop.host)
-    journal = log.Journal(directory / "metrics.jsonl")
+    follow = followers.of_run(how.track, directory, settings, cell)
+    journal = log.Journal(directory / "metrics.jsonl", follow)
     meta = {
         "config_hash": config.config_hash(settings, cell),
         "allocate_frames": how.allocate_frames,

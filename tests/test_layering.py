@@ -6,7 +6,13 @@ import pathlib
 ROOT = pathlib.Path(__file__).parents[1]
 LAYERS = [
     {"scaling.types", "scaling.config", "scaling.hardware"},
-    {"scaling.presets", "scaling.peers", "scaling.execution", "scaling.mixing"},
+    {
+        "scaling.execution",
+        "scaling.mixing",
+        "scaling.peers",
+        "scaling.presets",
+        "scaling.selection",
+    },
     {
         "scaling.accounting",
         "scaling.checkpoint",
@@ -19,10 +25,11 @@ LAYERS = [
         "scaling.snapshots",
         "scaling.stages",
         "scaling.targets",
+        "scaling.tracking",
     },
     {"scaling.layout", "scaling.envs", "scaling.datasets", "scaling.agent"},
     {"scaling.search", "scaling.replay"},
-    {"scaling.reanalyse"},
+    {"scaling.reanalyse", "scaling.looking"},
     {"scaling.learner"},
     {"scaling.evaluate", "scaling.recording"},
     {
