@@ -30,7 +30,9 @@ def another(declared, value):
         return not value
     if isinstance(value, int | float):
         return value + type(value)(1)
-    return value + "x" if isinstance(value, str) else ()
+    if isinstance(value, str):
+        return value + "x"
+    return () if value else ("value",)
 
 
 def declared_type(path):

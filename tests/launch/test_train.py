@@ -210,7 +210,12 @@ def test_a_finished_run_is_evaluated_again(tmp_path, monkeypatch, capsys):
     assert evaluate.evaluate([str(directory), "--video", "a.gif"]) == 0
     shown = "Video: a.gif (episode 1 of 7: return 5.0 in 9 steps)"
     assert shown in capsys.readouterr().out
-    assert calls == [(directory, 7, None), (directory, None, pathlib.Path("a.gif"))]
+    assert evaluate.evaluate([str(directory), "--action", "value"]) == 0
+    assert calls == [
+        (directory, 7, None, None),
+        (directory, None, pathlib.Path("a.gif"), None),
+        (directory, None, None, "value"),
+    ]
 
 
 @pytest.mark.parametrize(
