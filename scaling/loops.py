@@ -23,7 +23,7 @@ from scaling import (
 )
 from scaling import layout as layouts
 from scaling.agent import model as models
-from scaling.envs import registry
+from scaling.envs import interface, registry
 
 
 class Loop(NamedTuple):
@@ -48,8 +48,9 @@ def make(
 ) -> Loop:
     """Returns the loop for the settings' environment, ready for its first call.
 
-    Without environments, a data set whose frames are too large for the device stays in
-    its files, whatever the environment of the evaluation is.
+    Without environments all runs alike are on the device, whatever the environment of
+    the evaluation is, but for a data set whose frames are too large: it stays in its
+    files.
 
     Args:
       settings: of the study.
@@ -61,8 +62,10 @@ def make(
     """
     capacity = 0 if data is None else data.capacity
     layout = layouts.layout_for(settings, largest, capacity)
-    fits = data is None or data.frame_bytes <= borrowed.MOST_ON_DEVICE
-    if registry.is_device(settings.env) and (fits or layout.environments):
+    on_device = registry.is_device(settings.env)
+    if data is not None and not layout.environments:
+        on_device = data.frame_bytes <= borrowed.MOST_ON_DEVICE
+    if on_device:
         return _on_device(settings, seed, layout, mesh, data)
     return _on_host(settings, seed, layout, mesh, directory, data)
 
@@ -120,7 +123,10 @@ def _device_programs(
     settings: config.Settings, layout: layouts.Layout, mesh: jax.sharding.Mesh
 ) -> device_loop.Programs:
     """Returns the programs that begin and advance all cells of these sizes."""
-    env, _ = _device_evaluation(settings)
+    if registry.is_device(settings.env):
+        env, _ = _device_evaluation(settings)
+    else:
+        env = interface.NeverStepped(specification(settings))
     return device_loop.make_programs(env, settings, layout, mesh)
 
 
@@ -131,20 +137,20 @@ def _on_device(
     mesh: jax.sharding.Mesh,
     data: borrowed.Borrowed | None,
 ) -> Loop:
-    env, play = _device_evaluation(settings)
+    play, spec = evaluation(settings)
     programs = _device_programs(settings, layout, mesh)
     shards = sharding.local_shards(mesh, layout.shards)
     number = sharding.from_local(mesh, np.array(shards, np.int32))
     fixed = device_loop.Fixed((), ())
     if data is not None:
-        frames = data.frames(shards, env.spec.observation_dtype)
+        frames = data.frames(shards, spec.observation_dtype)
         fixed = device_loop.Fixed(
             sharding.from_local(mesh, data.facts(shards)),
             sharding.from_local(mesh, frames),
         )
     state = programs.begin(np.uint32(seed), number, fixed)
     return Loop(
-        env.spec, state, programs.advance, programs.read_log, play, None, lambda: None
+        spec, state, programs.advance, programs.read_log, play, None, lambda: None
     )
 
 

@@ -92,6 +92,17 @@ def test_fraction_1_learns_more_than_the_data_show(made):
 
 
 @pytest.mark.slow
+def test_training_does_not_know_what_kind_of_environment_evaluates(
+    made, walks, tmp_path
+):
+    host = dataclasses.replace(PLAIN, env=test_run.HOST.env)
+    settings, cell, how = offline(host, walks)
+    row = run.run(settings, cell, tmp_path, how=how)
+    assert row["digest"] == made["digest"]
+    assert row["score"] == 1.0
+
+
+@pytest.mark.slow
 def test_frames_may_stay_in_their_files(walks, tmp_path, monkeypatch):
     settings, cell, how = offline(PLAIN, walks, learner=STILL)
     on_device = run.run(settings, cell, tmp_path / "device", how=how)

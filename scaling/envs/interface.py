@@ -46,6 +46,35 @@ class DeviceEnvironment(Protocol):
         ...
 
 
+class NeverStepped:
+    """Stands for the environment of a run that learns from a data set alone.
+
+    Args:
+      spec: of the environment that its network is evaluated in.
+    """
+
+    def __init__(self, spec: types.EnvSpec):
+        self.spec = spec
+
+    def reset(self, keys: Any) -> tuple[types.EnvState, Any]:
+        """Refuses: nothing is to be played.
+
+        Raises:
+          RuntimeError: always.
+        """
+        raise RuntimeError(f"A run without environments has begun {self.spec.name}.")
+
+    def step(
+        self, state: types.EnvState, action: Any
+    ) -> tuple[types.EnvState, Transition]:
+        """Refuses: nothing is to be played.
+
+        Raises:
+          RuntimeError: always.
+        """
+        raise RuntimeError(f"A run without environments has stepped {self.spec.name}.")
+
+
 @runtime_checkable
 class HostEnvironment(Protocol):
     """A vector of environments stepped by the host.
