@@ -14,7 +14,7 @@ test: .venv/test
 test-slow: .venv/test-slow
 	$(BIN)/pytest -n auto -m slow -rs
 
-lint: .venv/test
+lint: .venv/test-slow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
@@ -32,7 +32,7 @@ clean:
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	touch $@
 
-# With the compilers for hardware that is not here.
+# With the compilers for hardware that is not here, and the services of executors.
 .venv/test-slow: .venv/test
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,tpu-compile,gpu-compile]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,tpu-compile,gpu-compile,ray,slurm]'
 	touch $@

@@ -1,6 +1,7 @@
 """Runs the ablation of unrolling, action selection and training target."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Sequence
 
@@ -10,12 +11,11 @@ from launch import (
     checks,
     command,
     display,
+    executing,
     grid,
     running,
     sweep,
 )
-from launch.executors import local
-from launch.executors.task import Task
 from scaling import config, hardware
 
 DESCRIPTION = """Runs the ablation of unrolling, action selection and training target.
@@ -50,7 +50,8 @@ class Ablation:
     out: pathlib.Path = pathlib.Path("results/ablation")
     """Directory of the columns."""
     parallel: int | None = None
-    """Worker processes (default: as in launch/sweep.py)."""
+    """Runs at a time (default: as in launch/sweep.py)."""
+    where: executing.FlatWhere = executing.HERE
     data: borrowing.FlatData = borrowing.NO_DATA
     how: running.FlatRunning = running.AS_USUAL
     dry_run: bool = False
@@ -116,6 +117,7 @@ def asked_of(flags: Ablation) -> list[running.Asked]:
       ValueError: if something asked for is impossible.
     """
     checks.check_settings(flags.settings)
+    executing.check(flags.where, flags.how)
     fraction, found = fraction_of(flags), []
     for column in ablation_columns.parse(flags.columns):
         settings = ablation_columns.settings_of(column, flags.settings, fraction < 1)
@@ -145,20 +147,20 @@ def ablation(argv: Sequence[str]) -> int:
             "several processes run each with launch/sweep.py, --out DIR/TARGET-UNROLL."
         )
 
-    def execute(work: running.Work) -> Sequence[Task]:
-        return local.execute(
-            work.left,
-            work.keep,
-            parallel=work.parallel,
-            rules=work.rules,
-            grace_s=flags.how.attempts.grace,
-        )
-
     console, left = display.console(), 0
     for asked in asked_of(flags):
         console.rule(asked.out.name)
-        made = None if flags.dry_run else execute
-        left = max(left, running.carry_out(asked, flags.how, made, flags.parallel))
+        execute = functools.partial(
+            executing.execute, flags.where, flags.how, asked.out
+        )
+        status = running.carry_out(
+            asked,
+            flags.how,
+            None if flags.dry_run else execute,
+            executing.parallel(flags.where, flags.parallel),
+            executing.part(flags.where),
+        )
+        left = max(left, status)
     return left
 
 

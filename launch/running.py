@@ -93,8 +93,22 @@ class Work(NamedTuple):
 Execute = Callable[[Work], Sequence[Task]]  # returns what is left for a later call
 
 
+class Part(NamedTuple):
+    """What part this process has in making the runs."""
+
+    check: Callable[[hardware.Mesh, hardware.Processes], None]  # refuses what can't be
+    join: Callable[[hardware.Processes, Sequence[Task]], peers.Alone]
+
+
+HERE = Part(hardware.check, together.join)
+
+
 def carry_out(
-    asked: Asked, running: Running, execute: Execute | None, parallel: int | None
+    asked: Asked,
+    running: Running,
+    execute: Execute | None,
+    parallel: int | None,
+    part: Part = HERE,
 ) -> int:
     """Plans, shows and makes runs; returns the exit status.
 
@@ -103,6 +117,7 @@ def carry_out(
       running: how they are made.
       execute: makes them. None: the plan is shown and nothing is written.
       parallel: runs at a time; None: as many as suit this machine.
+      part: of this process in it.
 
     Raises:
       ValueError: if something asked for is impossible; nothing is written then.
@@ -110,7 +125,7 @@ def carry_out(
     settings, out = asked.bound.settings, asked.out
     places.check(out, "--out")
     rules = rules_of(running.attempts)
-    hardware.check(running.mesh, running.processes)
+    part.check(running.mesh, running.processes)
     checks.check_mesh(settings, running.mesh)
     study.check(out, settings)
     planned = study.plan(settings, asked.cells, out)
@@ -120,7 +135,7 @@ def carry_out(
     if running.deterministic:
         hardware.make_deterministic()
     dry = execute is None
-    group = peers.Alone() if dry else together.join(running.processes, every)
+    group = peers.Alone() if dry else part.join(running.processes, every)
     console = display.console(group)
     display.print_plan(console, planned, settings, rules, asked.bound.warnings)
     checks.check_installed()

@@ -1,14 +1,13 @@
 """Runs a study: every budget, fraction and seed of a grid, in worker processes."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Sequence
 from typing import Literal, TypeVar
 
-from launch import borrowing, checks, command, grid, running
-from launch.executors import local
-from launch.executors.task import Task
-from scaling import config, hardware, presets
+from launch import borrowing, checks, command, executing, grid, running
+from scaling import config, presets
 from scaling.envs import registry
 
 DESCRIPTION = """Runs a study: every budget, fraction and seed of a grid.
@@ -50,8 +49,10 @@ class Sweep:
     out: pathlib.Path = pathlib.Path("results")
     """Directory of the study."""
     parallel: int | None = None
-    """Worker processes (default: one for each core; one on an accelerator, on a mesh
-    of several devices, and in each of several processes)."""
+    """Runs at a time, each in a worker process (default: one for each core; one on an
+    accelerator, on a mesh of several devices, and in each of several processes; with
+    another executor as many as there is room for, at most 64)."""
+    where: executing.FlatWhere = executing.HERE
     data: borrowing.FlatData = borrowing.NO_DATA
     how: running.FlatRunning = running.AS_USUAL
     dry_run: bool = False
@@ -103,26 +104,20 @@ def sweep(argv: Sequence[str]) -> int:
     """
     flags = command.parse(Sweep, argv, DESCRIPTION)
     checks.check_settings(flags.settings)
+    executing.check(flags.where, flags.how)
     bound = borrowing.bind(flags.settings, flags.data, fractions_of(flags))
     cells = cells_of(flags, bound)
     asked = running.Asked(
         bound, flags.data, cells, flags.preset, flags.design, flags.out
     )
 
-    def execute(work: running.Work) -> Sequence[Task]:
-        grace_s = flags.how.attempts.grace
-        if hardware.several(flags.how.processes):
-            return running.in_this_process(work, grace_s)
-        return local.execute(
-            work.left,
-            work.keep,
-            parallel=work.parallel,
-            rules=work.rules,
-            grace_s=grace_s,
-        )
-
+    execute = functools.partial(executing.execute, flags.where, flags.how, flags.out)
     return running.carry_out(
-        asked, flags.how, None if flags.dry_run else execute, flags.parallel
+        asked,
+        flags.how,
+        None if flags.dry_run else execute,
+        executing.parallel(flags.where, flags.parallel),
+        executing.part(flags.where),
     )
 
 

@@ -46,6 +46,13 @@ class Backlog:
                 self._changed.wait(LOOK_S)
             self._look_elsewhere()
 
+    def over(self) -> bool:
+        """Returns whether all tasks have ended, or are forgotten."""
+        with self._changed:
+            return self.closed or not (
+                len(self._waiting) or self._at_work or self._elsewhere
+            )
+
     def done(self) -> None:
         """Notes that a task that was handed out is at work no more."""
         with self._changed:

@@ -3,24 +3,16 @@
 import contextlib
 import json
 import pathlib
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from launch import worker
-from scaling import ledger, peers
+from launch.executors import death
 
 _GRACE_S = 10.0  # for a worker without work to end by itself
-
-
-class Death(NamedTuple):
-    """How a process ended that should not have."""
-
-    reason: ledger.Reason  # interrupted: it can go on; gone: it cannot say
-    note: str  # in one line
 
 
 class WorkerProcess:
@@ -47,7 +39,7 @@ class WorkerProcess:
 
     def make(self, order: worker.Order) -> Iterable[dict[str, Any]]:
         """Hands over an order and yields what the worker says until it is silent."""
-        self._log_bytes = len(_read(order.task.directory / "log.txt"))
+        self._log_bytes = len(death.log_of(order.task.directory))
         try:
             self._input.write(worker.message(order) + "\n")
             self._input.flush()
@@ -62,18 +54,12 @@ class WorkerProcess:
             else:
                 yield said
 
-    def death(self, run_directory: pathlib.Path) -> Death:
+    def death(self, run_directory: pathlib.Path) -> death.Death:
         """Returns why the process ended while it was at a run."""
         status = self._process.wait()
-        how = f"ended with exit status {status}"
-        if status < 0:
-            how = f"was killed by {signal.Signals(-status).name}"
-        log = _read(run_directory / "log.txt")[self._log_bytes :]
+        log = death.log_of(run_directory)[self._log_bytes :]
         self._errors.seek(0)
-        last = _last_line(log or self._errors.read())
-        note = f"The worker {how}" + (f"; its last line: {last}" if last else ".")
-        can_go_on = status in (peers.RESUME_STATUS, -signal.SIGTERM)
-        return Death("interrupted" if can_go_on else "gone", note)
+        return death.of(status, log or self._errors.read())
 
     def ask_to_end(self) -> None:
         """Asks the process to save and to end."""
@@ -94,16 +80,3 @@ class WorkerProcess:
             self._process.wait()
         self._output.close()
         self._errors.close()
-
-
-def _read(path: pathlib.Path) -> bytes:
-    """Returns the file's content, nothing if there is no such file."""
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return b""
-
-
-def _last_line(text: bytes) -> str:
-    lines = text.decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")[:500]

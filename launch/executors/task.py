@@ -80,6 +80,10 @@ class Queue:
         """Forgets every task that is not yet taken."""
         self._groups.clear()
 
+    def __len__(self) -> int:
+        """Returns how many tasks are not yet taken."""
+        return sum(map(len, self._groups.values()))
+
     def _need(self, group: Hashable) -> tuple[bool, float]:
         """Returns how much a group needs one more worker; larger is more."""
         users = sum(other == group for other in self._users.values())
