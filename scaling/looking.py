@@ -41,7 +41,7 @@ def make(model: models.Model, settings: config.Settings, acts: bool) -> Look:
       ValueError: if it must search and there is no model.
     """
     needs, discount = selection.needs(settings, acts), settings.learner.discount
-    search: Callable = lambda *_: ()  # noqa: E731
+    search: Callable = _no_search
     if needs.search:
         search = mcts.make_search(model, settings.search, discount)
     learns = _LEARNT[settings.learner.target]
@@ -67,6 +67,11 @@ def make(model: models.Model, settings: config.Settings, acts: bool) -> Look:
         return learns(model, settings, seen)._replace(action=action)
 
     return look
+
+
+def _no_search(*arguments: Any) -> tuple[()]:
+    del arguments
+    return ()
 
 
 def _searched(
