@@ -85,7 +85,7 @@ def _check_without_a_model(settings: config.Settings, acts: bool) -> None:
     }
     if searching := [flag for flag, wanted in wants.items() if wanted]:
         raise ValueError(
-            f"--learner.unroll-steps 0 has no model to search in, but "
-            f"{', '.join(searching)} is a search; use policy or value to act, "
-            "supervised or crr as target, or unroll at least 1 step."
+            "--learner.unroll-steps 0 has no model to search in, and these would "
+            f"search: {', '.join(searching)}; use policy or value to act, supervised "
+            "or crr as target, or unroll at least 1 step."
         )
