@@ -7,6 +7,9 @@ pytest.importorskip("ray", reason="Ray is not installed (the extra `ray`).")
 from launch.executors import ray_executor, ray_gang
 from launch.executors.ray_gang import Need
 
+# The extra is there for the slow tests, and not before.
+pytestmark = pytest.mark.slow
+
 HEAD = {"CPU": 2.0, "memory": 1e9, "node:10.0.0.1": 1.0, "object_store_memory": 8e7}
 HOST = {"CPU": 96.0, "TPU": 4.0, "memory": 1e9, "node:10.0.0.2": 1.0}
 

@@ -17,6 +17,9 @@ from launch.executors.slurm_queue import Limits
 from launch.executors.task import Event, Task
 from scaling import config, execution, ledger, presets, results
 
+# The extra is there for the slow tests, and not before.
+pytestmark = pytest.mark.slow
+
 FAKES = str(pathlib.Path(__file__).parent)
 SETTINGS = presets.preset("demo").settings
 LIMITS = Limits(60, 90, {"CPU": 1}, None, {}, start="fakes:start")
