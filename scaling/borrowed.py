@@ -11,8 +11,8 @@ from scaling import config, execution, mixing, types
 from scaling.datasets import compatibility, episodes, identity, manifest, spread
 from scaling.replay import steps
 
-# Frames of device environments up to this are put on the device; larger ones are read
-# from the store, call by call.
+# Frames of a data set up to this are put on the device; larger ones are read from the
+# store, call by call.
 MOST_ON_DEVICE = 2 * 2**30
 
 

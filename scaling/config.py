@@ -119,7 +119,8 @@ class Acting:
     action: Action = "mcts"
     """`mcts`: a search (P); `policy`: a sample of the policy head; `value`: the action
     of the highest r + γv after one model step, or of the highest action value where
-    --learner.unroll-steps is 0. The last two search nothing."""
+    --learner.unroll-steps is 0. The last two need no search; --learner.target may
+    make one."""
     epsilon: float = 0.0
     """Ours: share of the actions that are uniformly random instead; `value` explores
     in no other way."""
@@ -161,9 +162,9 @@ class Crr:
     """Weight of a logged action of advantage A: min(exp(A/β), limit), or 1 where A > 0
     and 0 elsewhere."""
     temperature: float = 1.0
-    """β, in units of reward × --value.scale (Wang et al.: 1)."""
+    """β, in units of reward × --value.scale (published code: 1)."""
     limit: float = 20.0
-    """Largest exponential weight (Wang et al.: 20)."""
+    """Largest exponential weight (published code: 20)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -175,8 +176,8 @@ class Learner:
     target: Literal["reanalyse", "supervised", "crr"] = "reanalyse"
     """What the policy head learns: the policy of a fresh search (P); the logged action,
     which on a data set is behaviour cloning; or the logged action weighted by its
-    advantage. The last two search nothing. The value target is the n-step one in
-    all."""
+    advantage. The last two need no search; --acting.action may make one. The value
+    target is the n-step one in all."""
     crr: Crr = Crr()
     unroll_steps: int = 5
     """K: model steps of the unrolled loss (P). 0: there is no model but a head of

@@ -11,7 +11,7 @@ import pytest
 import test_run
 import wide_game
 
-from scaling import config, execution, run
+from scaling import borrowed, config, execution, run
 from scaling.datasets import episodes, identity, manifest, writer
 
 CAP = 64 * 2**20  # bytes of private memory beyond what the run has taken so far
@@ -56,6 +56,11 @@ def limit(size):
     resource.setrlimit(resource.RLIMIT_DATA, (size, resource.RLIM_INFINITY))
 
 
+def no_frames(data, shards, dtype):
+    """Stands for what would put all frames into memory before the cap is there."""
+    raise AssertionError("the frames were put on the device")
+
+
 def train(path, out):
     """Trains under the cap until the last call; prints the account.
 
@@ -66,9 +71,13 @@ def train(path, out):
         env="wide_game:WideGame",
         data=config.Data(dataset=identity.identity(path)),
         max_lanes=32,
+        samples_per_search=1.0,
         evaluation=config.Evaluation(episodes=4, curve_points=0),
     )
     cell = config.Cell(frames=10**9, fraction=1.0, seed=0, searches=SEARCHES)
+    # As for any store that is too large for the device: its frames stay in the files.
+    borrowed.MOST_ON_DEVICE = CAP
+    borrowed.Borrowed.frames = no_frames
     capped = []
 
     def cap(event):

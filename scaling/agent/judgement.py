@@ -47,7 +47,7 @@ def action_values(
 
     or what the action-value head says where there is no model.
 
-    Source: Schrittwieser et al. 2021, arXiv 2104.06294, appendix C ("value").
+    Source: Schrittwieser et al. 2021, arXiv 2104.06294, the ablation's "value".
 
     Args:
       model: the networks.
@@ -116,9 +116,9 @@ def crr_weights(
 
         f = min(exp(A/β), limit)   or   f = 1[A > 0].
 
-    Source: Wang et al. 2020, arXiv 2006.15134, equations 3 and 4, and appendix B
-    (β = 1, weights up to 20). Differs: the mean over the policy is exact and not of
-    sampled actions, as there are few.
+    Source: Wang et al. 2020, arXiv 2006.15134; published code has β = 1 and weights
+    up to 20. Differs: the mean over the policy is exact and not of sampled actions,
+    as there are few.
 
     Args:
       policy_logits: of π.

@@ -337,7 +337,7 @@ class Prediction(nnx.Module):
         return self.policy(hidden), self.value(hidden)
 
 
-class ActionPrediction(nnx.Module):
+class ActionPrediction(Prediction):
     """Policy logits, and logits of the value of each action, of a hidden state."""
 
     def __init__(
@@ -348,14 +348,12 @@ class ActionPrediction(nnx.Module):
         bins: int,
         layers: Layers,
     ):
-        units, actions = settings.head_units, spec.num_actions
-        self.num_actions = actions
-        self.policy = _head(hidden_shape, actions, units, layers)
-        self.value = _head(hidden_shape, actions * bins, units, layers)
+        self.num_actions = spec.num_actions
+        super().__init__(hidden_shape, spec, settings, spec.num_actions * bins, layers)
 
     def __call__(
         self, hidden: Float[Array, "B ..."]
     ) -> tuple[Float[Array, "B A"], Float[Array, "B A bins"]]:
         """Returns policy logits and action-value logits."""
-        value = self.value(hidden)
-        return self.policy(hidden), value.reshape(len(value), self.num_actions, -1)
+        policy, value = super().__call__(hidden)
+        return policy, value.reshape(len(value), self.num_actions, -1)
