@@ -12,9 +12,8 @@ from scaling import config, hardware, presets
 from scaling.envs import registry
 
 MIDSIZE_NOTE = (
-    "as LightZero's, but: 2, 3 and 3 residual blocks in the down-sampling where it has "
-    "1, 1 (and a strided one) and 1; none in prediction, where it has 1; LayerNorm for "
-    "BatchNorm"
+    "as LightZero's, but LayerNorm for BatchNorm, and a strided convolution and a block "
+    "where it has a strided block"
 )
 GIVEN = "given"
 
@@ -62,7 +61,13 @@ def _midsize() -> Workload:
         samples_per_search=1.0,
         max_lanes=160,
         protocol=config.Protocol(colour="gray", stack=4, past_actions=0),
-        network=config.Network(planes=64, blocks=1, head_units=32),
+        network=config.Network(
+            planes=64,
+            blocks=1,
+            head_units=32,
+            downsampling_blocks=(1, 2, 1),
+            prediction_blocks=1,
+        ),
         learner=config.Learner(batch_size=64),
     )
     return Workload(

@@ -75,7 +75,8 @@ def networks(settings: config.Settings) -> roofline.Networks | None:
     dynamics, values = Layers(), found.actions  # no model: a value of each action
     if settings.learner.unroll_steps:
         dynamics, values = _dynamics(hidden, found.actions, settings), 1
-    predict = _head(hidden, found.actions, settings)
+    predict = _blocks(hidden, settings.network.prediction_blocks)
+    predict += _head(hidden, found.actions, settings)
     predict += _head(hidden, values * settings.value.bins, settings)
     computed = 2 if settings.precision == "bf16" else 4
     stored = 8 if settings.precision == "f64" else 4
@@ -187,13 +188,11 @@ def _residual(
     if len(shape) != 3:
         return _body(shape, settings)
     total = Layers()
-    for planes, stride, blocks in (
-        (max(1, settings.planes // 2), 2, 2),
-        (settings.planes, 2, 3),
-        (0, 0, 3),  # a pooling instead of a convolution
-    ):
+    # Planes of the convolution before the blocks; 0: a pooling instead.
+    convolutions = (max(1, settings.planes // 2), settings.planes, 0)
+    for planes, blocks in zip(convolutions, settings.downsampling_blocks, strict=True):
         if planes:
-            layer, shape = _conv(shape, planes, stride=stride)
+            layer, shape = _conv(shape, planes, stride=2)
         else:
             layer, shape = _pool(shape)
         total += layer + _blocks(shape, blocks)

@@ -67,6 +67,11 @@ class Network:
     blocks: int = 10
     """Residual blocks in representation and in dynamics (P: 10); for `mlp` and
     `convolutional` the number of hidden layers in each."""
+    downsampling_blocks: tuple[int, int, int] = (2, 3, 3)
+    """Residual blocks at a half, a quarter and an eighth of an image's side, before
+    those of the representation (P: 2, 3, 3)."""
+    prediction_blocks: int = 0
+    """Residual blocks before the heads of policy and value (ours: P does not say)."""
     head_units: int = 256
     """Units of the hidden layer in each head."""
 

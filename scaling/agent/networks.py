@@ -103,13 +103,14 @@ class ImageDownsampling(nnx.Module):
     the paper: half of the planes are `planes // 2`, so that narrow networks scale.
     """
 
-    def __init__(self, inputs: int, planes: int, layers: Layers):
-        half = max(1, planes // 2)
+    def __init__(self, inputs: int, settings: config.Network, layers: Layers):
+        planes, half = settings.planes, max(1, settings.planes // 2)
+        first, second, third = settings.downsampling_blocks
         self.first = layers.conv(inputs, half, strides=2)
-        self.first_blocks = nnx.List([ResidualBlock(half, layers) for _ in range(2)])
+        self.first_blocks = _blocks(first, ResidualBlock, half, layers)
         self.second = layers.conv(half, planes, strides=2)
-        self.second_blocks = nnx.List([ResidualBlock(planes, layers) for _ in range(3)])
-        self.third_blocks = nnx.List([ResidualBlock(planes, layers) for _ in range(3)])
+        self.second_blocks = _blocks(second, ResidualBlock, planes, layers)
+        self.third_blocks = _blocks(third, ResidualBlock, planes, layers)
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w P"]:
         """Returns planes of a sixteenth of the height and width."""
@@ -125,9 +126,7 @@ class ResidualPlanes(nnx.Module):
 
     def __init__(self, inputs: int, settings: config.Network, layers: Layers):
         self.enter = layers.conv(inputs, settings.planes)
-        self.blocks = nnx.List(
-            [ResidualBlock(settings.planes, layers) for _ in range(settings.blocks)]
-        )
+        self.blocks = _blocks(settings.blocks, ResidualBlock, settings.planes, layers)
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W P"]:
         """Returns planes of the same height and width."""
@@ -139,9 +138,7 @@ class ResidualUnits(nnx.Module):
 
     def __init__(self, inputs: int, settings: config.Network, layers: Layers):
         self.enter = layers.linear(inputs, settings.units)
-        self.blocks = nnx.List(
-            [DenseBlock(settings.units, layers) for _ in range(settings.blocks)]
-        )
+        self.blocks = _blocks(settings.blocks, DenseBlock, settings.units, layers)
 
     def __call__(self, x: Float[Array, "B N"]) -> Float[Array, "B U"]:
         """Returns one hidden vector for each row."""
@@ -232,6 +229,10 @@ def _head(
     return Head(shape[0], outputs, units, layers)
 
 
+def _blocks(number: int, kind: Callable, width: int, layers: Layers) -> nnx.Module:
+    return nnx.List([kind(width, layers) for _ in range(number)])
+
+
 def _chain(blocks: Iterable[Callable[[Array], Array]], x: Array) -> Array:
     for block in blocks:
         x = block(x)
@@ -244,7 +245,7 @@ class ResidualRepresentation(nnx.Module):
     def __init__(
         self, shape: tuple[int, ...], settings: config.Network, layers: Layers
     ):
-        self.downsample = ImageDownsampling(shape[-1], settings.planes, layers)
+        self.downsample = ImageDownsampling(shape[-1], settings, layers)
         self.body = ResidualPlanes(settings.planes, settings, layers)
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w P"]:
@@ -327,6 +328,9 @@ class Prediction(nnx.Module):
         layers: Layers,
     ):
         units = settings.head_units
+        kind = ResidualBlock if len(hidden_shape) == 3 else DenseBlock
+        number, width = settings.prediction_blocks, hidden_shape[-1]
+        self.blocks = _blocks(number, kind, width, layers)
         self.policy = _head(hidden_shape, spec.num_actions, units, layers)
         self.value = _head(hidden_shape, bins, units, layers)
 
@@ -334,6 +338,7 @@ class Prediction(nnx.Module):
         self, hidden: Float[Array, "B ..."]
     ) -> tuple[Float[Array, "B A"], Float[Array, "B bins"]]:
         """Returns policy logits and value logits."""
+        hidden = _chain(self.blocks, hidden)
         return self.policy(hidden), self.value(hidden)
 
 

@@ -62,16 +62,18 @@ def unroll(
     dynamics = model.dynamics
 
     def step(hidden: Array, action_k: Array):
-        hidden = scale_gradient(hidden, 0.5)
-        following, reward_logits = dynamics(params, hidden, action_k)
-        return following, (reward_logits, model.predict(params, following))
+        following, reward_logits = dynamics(
+            params, scale_gradient(hidden, 0.5), action_k
+        )
+        return following, (following, reward_logits)
 
-    _, (reward_logits, later) = jax.lax.scan(step, root, action.T)
-    first = model.predict(params, root)
+    # Written out, since XLA uses one CPU core for what is in a loop, and predicted in
+    # one batch: docs/performance.md has the figures.
+    _, (later, reward_logits) = jax.lax.scan(step, root, action.T, unroll=True)
+    hidden = jnp.concatenate([root[None], later])
+    flat = model.predict(params, hidden.reshape(-1, *root.shape[1:]))
     predictions = jax.tree.map(
-        lambda head, tail: jnp.concatenate([head[None], tail]).swapaxes(0, 1),
-        first,
-        later,
+        lambda x: x.reshape(*hidden.shape[:2], -1).swapaxes(0, 1), flat
     )
     return predictions, reward_logits.swapaxes(0, 1)
 

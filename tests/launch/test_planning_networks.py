@@ -10,17 +10,27 @@ from scaling import config, lowering, presets
 DEMO = presets.preset("demo").settings
 CARTPOLE = presets.preset("cartpole").settings
 PLANES = config.Network(kind="convolutional", planes=16, units=64, blocks=2)
-UNITS = config.Network(planes=16, units=64, blocks=2, head_units=32)
+UNITS = config.Network(units=64, blocks=2, head_units=32, prediction_blocks=1)
+NO_MODEL = config.Learner(unroll_steps=0, target="crr")
 SMALL = {
     "board": dataclasses.replace(DEMO, network=PLANES),
     "vector": dataclasses.replace(
         CARTPOLE, network=UNITS, protocol=config.Protocol(stack=2, past_actions=3)
+    ),
+    "action values of a board": dataclasses.replace(
+        DEMO, network=PLANES, learner=NO_MODEL
+    ),
+    "action values of a vector": dataclasses.replace(
+        CARTPOLE, network=UNITS, learner=NO_MODEL
     ),
 }
 OTHERS = {
     "demo": DEMO,
     "cartpole": CARTPOLE,
     "paper": presets.preset("paper").settings,
+    "paper without a model": dataclasses.replace(
+        presets.preset("paper").settings, learner=NO_MODEL
+    ),
     "atari-small": presets.preset("atari-small").settings,
     "midsize": benchmark_workloads.workload("midsize", DEMO).settings,
 }
@@ -118,6 +128,43 @@ def test_behaviour_cloning_searches_nothing():
     step = networks.dynamics.flops + networks.predict.flops
     assert search == looked_at + DEMO.search.simulations * step
     assert update == same
+
+
+def test_without_a_model_a_look_and_a_sample_are_one_call_of_two_networks():
+    settings = SMALL["action values of a vector"]
+    networks = known(settings)
+    assert (networks.dynamics.flops, networks.dynamics.weights) == (0, 0)
+    once = networks.represent.flops + networks.predict.flops
+    for acts in (True, False):
+        acting = config.Acting(action="value", epsilon=0.1)
+        settings = dataclasses.replace(settings, acting=acting)
+        search, update = planning_networks.operations(networks, settings, acts)
+        assert search == once
+        assert update == 3 * settings.learner.batch_size * once
+
+
+@pytest.mark.parametrize(
+    ("target", "acting", "of_acting_runs", "of_others"),
+    [  # model steps of a look, of 8 simulations and 5 actions
+        ("crr", "policy", 5, 5),
+        ("crr", "mcts", 13, 5),
+        ("reanalyse", "value", 13, 8),
+        ("supervised", "value", 5, 0),
+        ("supervised", "mcts", 8, 0),
+    ],
+)
+def test_a_look_is_priced_by_what_it_must_find(
+    target, acting, of_acting_runs, of_others
+):
+    learner = dataclasses.replace(DEMO.learner, target=target)
+    chosen = config.Acting(action=acting, epsilon=0.1)
+    settings = dataclasses.replace(DEMO, learner=learner, acting=chosen)
+    networks = known(settings)
+    root = networks.represent.flops + networks.predict.flops
+    step = networks.dynamics.flops + networks.predict.flops
+    for acts, steps in ((True, of_acting_runs), (False, of_others)):
+        search, _ = planning_networks.operations(networks, settings, acts)
+        assert search == root + steps * step
 
 
 def test_an_environment_that_must_be_made_is_not_known():
