@@ -1,7 +1,8 @@
 """Search and learner alone: what their functions make of random inputs.
 
-The search is measured beside a bare `mctx` call with the same network and batch,
-written here as mctx's own examples write it.
+Rows are spread over the devices, as in a run. The search is measured beside a bare
+`mctx` call with the same network and batch on one device, written here as mctx's own
+examples write it.
 """
 
 # mctx annotates its arrays with chex types that a type checker cannot see through.
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from launch import measure, roofline
-from scaling import config, lowering
+from scaling import config, hardware, lowering, sharding
 from scaling.agent import model as models
 from scaling.learner import loss, targets, update
 from scaling.search import mcts
@@ -73,21 +74,20 @@ def history(agent: Agent, rows: int) -> Any:
 
 
 def searches(agent: Agent, rows: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    """Returns the project's search of `rows` roots, and the bare one."""
+    """Returns the project's search of `rows` roots, and the bare one on one device."""
     import jax
     import jax.numpy as jnp
 
     settings, seen = agent.settings, history(agent, rows)
-    ours = jax.jit(
-        mcts.make_search(agent.model, settings.search, settings.learner.discount)
-    )
+    mesh = sharding.make_mesh(hardware.ALL_DEVICES, rows)
+    specs = (sharding.WHOLE, sharding.ROWS, sharding.ROWS, sharding.WHOLE)
+    search = mcts.make_search(agent.model, settings.search, settings.learner.discount)
+    ours = sharding.program(search, mesh, specs, sharding.ROWS)
     bare = jax.jit(functools.partial(_bare, agent=agent._replace(params=None)))
     key = jax.random.key(3)
-    keys, one = jax.random.split(key, rows), jnp.ones(())
-    return (
-        lambda: ours(agent.params, seen, keys, one),
-        lambda: bare(agent.params, seen, key),
-    )
+    given = (agent.params, seen, jax.random.split(key, rows), jnp.ones(()))
+    spread = jax.device_put(given, sharding.shardings(mesh, specs))
+    return lambda: ours(*spread), lambda: bare(agent.params, seen, key)
 
 
 def _bare(params: Any, seen: Any, key: Any, *, agent: Agent) -> Any:
@@ -183,18 +183,19 @@ def updates(agent: Agent, rows: int) -> Callable[[], Any]:
     import jax
     import jax.numpy as jnp
 
-    learner = agent.settings.learner
-    make = functools.partial(update.initial, model=agent.model, settings=learner)
+    known = {"model": agent.model, "settings": agent.settings.learner}
+    mesh = sharding.make_mesh(hardware.ALL_DEVICES, rows)
+    function = functools.partial(update.update, mean=sharding.mean(mesh), **known)
+    specs = (sharding.WHOLE, sharding.ROWS, sharding.WHOLE)
     # The learner's memory is given away and taken back, as in a run.
-    step = jax.jit(
-        functools.partial(update.update, model=agent.model, settings=learner),
-        donate_argnums=0,
-    )
-    batch, now = random_batch(agent, rows), make(jax.random.key(4))
+    step = sharding.program(function, mesh, specs, sharding.WHOLE, donate=(0,))
+    new = update.initial(jax.random.key(4), **known)
+    given = (new, random_batch(agent, rows), jnp.zeros(()))
+    now, batch, progress = jax.device_put(given, sharding.shardings(mesh, specs))
 
     def once() -> Any:
         nonlocal now
-        now, metrics = step(now, batch, jnp.zeros(()))
+        now, metrics = step(now, batch, progress)
         return metrics
 
     return once
