@@ -60,6 +60,7 @@ DETERMINISTIC = (
     "gymnasium:MountainCar-v0",
     "jumanji:Maze-v0",
     "jumanji:SlidingTilePuzzle-v0",
+    "scaling.envs.deepsea:DeepSea",
 )
 """Environments in which nothing but an episode's beginning is random."""
 
