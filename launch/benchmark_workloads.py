@@ -12,8 +12,8 @@ from scaling import config, hardware, presets
 from scaling.envs import registry
 
 MIDSIZE_NOTE = (
-    "as LightZero's, but LayerNorm for BatchNorm, and a strided convolution and a block "
-    "where it has a strided block"
+    "as LightZero's, but LayerNorm for BatchNorm, and a strided convolution and a "
+    "block where it has a strided block"
 )
 GIVEN = "given"
 

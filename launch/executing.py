@@ -228,6 +228,7 @@ def execute(
         parallel=work.parallel,
         rules=work.rules,
         grace_s=how.attempts.grace,
+        mates=work.mates,
     )
 
 

@@ -5,19 +5,17 @@ A run of C calls with L lanes each and U updates takes
     C · (fixed + L · lane) + U · update + evaluation
 
 with `fixed` and `lane` fitted to the calls of several fractions, made without their
-updates, and `update` what those add. Compilation is apart: runs of one shape share it.
+updates, and `update` what those add. Evaluations in ways that were not measured are
+scaled by their operations. Compilation is apart: runs of one shape share it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from launch import planning_networks, roofline
+from launch import planning_evaluation, planning_networks, roofline
 from scaling import accounting, config
-from scaling.envs import registry
 
-# Episodes that are played side by side: scaling.evaluate.LANES, which loads JAX.
-LANES = 64
 # Settings that change no call's cost, or that the account has.
 _OF_NO_COST = {
     "": (
@@ -53,8 +51,9 @@ def costs(
 ) -> Costs | None:
     """Returns the costs of runs of the settings; None: nothing is known.
 
-    Settings that were measured have their own figures. Those of others are of the
-    workload that is nearest in operations, and scaled by them.
+    Settings that were measured have their own figures; they were measured in a run
+    that acts. Those of others are of the workload that is nearest in operations, and
+    scaled by them.
 
     Args:
       calibration: a report of the benchmark, if there is one.
@@ -67,7 +66,11 @@ def costs(
     mine = cost_settings(config.as_dict(settings))
     for name, found in measured.items():
         if cost_settings(found["settings"]) == mine:
-            return _costs(found, settings, (1.0, 1.0), f"measured ({name})")
+            counted = _networks_of(found)
+            acted, _ = planning_networks.operations(counted, settings, True)
+            looked, _ = planning_networks.operations(counted, settings, acts)
+            scale = (looked / acted, 1.0)
+            return _costs(found, settings, counted, scale, f"measured ({name})")
     if not measured or networks is None:
         return None
     search, update = planning_networks.operations(networks, settings, acts)
@@ -79,7 +82,7 @@ def costs(
     before = measured[nearest]["operations"]
     scale = (search / before["searched_state"], update / before["update"])
     source = f"scaled by operations from {nearest}, which has other settings"
-    return _costs(measured[nearest], settings, scale, source)
+    return _costs(measured[nearest], settings, networks, scale, source)
 
 
 def cost_settings(settings: dict[str, Any]) -> dict[str, Any]:
@@ -95,9 +98,20 @@ def cost_settings(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in flat.items() if name not in left_out}
 
 
+def _networks_of(found: dict[str, Any]) -> roofline.Networks:
+    """Returns a workload's networks, of which a report has the operations."""
+    names = ("represent", "dynamics", "predict")
+    operations = (found["operations"][name] for name in names)
+    return roofline.Networks(
+        *(roofline.Network(flops, 0, 0) for flops in operations),
+        parameters=found["parameter_bytes"],
+    )
+
+
 def _costs(
     found: dict[str, Any],
     settings: config.Settings,
+    networks: roofline.Networks,
     scale: tuple[float, float],
     source: str,
 ) -> Costs:
@@ -109,15 +123,33 @@ def _costs(
     # The more updates a call has, the better is their share of it known.
     most = max(calls, key=lambda call: call["updates_of_a_call"])
     played = found.get("evaluation", [])
+    ways = len(planning_evaluation.played(settings))
+    before = _measured_step(found)
+
+    def slower(action: config.Action) -> float:
+        return planning_evaluation.step_flops(networks, settings, action) / before
+
     return Costs(
         fixed=fixed,
         lane=lane * scale[0],
         update=max(0.0, most["update_s"] or 0.0) * scale[1],
-        evaluation=sum(_evaluation(one, settings) for one in played) * scale[0],
+        evaluation=sum(_evaluation(one, settings, slower) for one in played),
         compiling=max(call["compile_s"] for call in calls)
-        + sum(one["compile_s"] for one in played),
+        + ways * sum(one["compile_s"] for one in played),
         source=source,
     )
+
+
+def _measured_step(found: dict[str, Any]) -> float:
+    """Returns the operations of selecting one action in a workload's evaluation."""
+    was = found["settings"]
+    settings = config.Settings(
+        env=was["env"],
+        search=config.Search(simulations=was["search"]["simulations"]),
+        learner=config.Learner(unroll_steps=was["learner"]["unroll_steps"]),
+    )
+    action = was["evaluation"].get("action", "mcts")  # older reports had no other
+    return planning_evaluation.step_flops(_networks_of(found), settings, action)
 
 
 def fit(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -143,21 +175,32 @@ def fit(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return (a, b) if b >= 0 else (sum(u) / uu, 0.0)
 
 
-def _evaluation(one: dict[str, Any], settings: config.Settings) -> float:
+def _evaluation(
+    one: dict[str, Any],
+    settings: config.Settings,
+    slower: Callable[[config.Action], float],
+) -> float:
     """Returns the seconds of all evaluations of a run.
 
     Where whole episodes were measured, a round of up to 64 takes as long as its
     longest one; else each step of a typical episode takes as long as measured.
+
+    Args:
+      one: the measurement.
+      settings: of the run.
+      slower: how much longer an action takes that is selected in a way.
     """
-    asked = settings.evaluation
-    steps = one["steps_of_an_episode"]
-    if steps is None:
-        rounds = math.ceil(asked.episodes / LANES)
-        rounds += asked.curve_points * math.ceil(asked.curve_episodes / LANES)
-        return rounds * one["median_s"] / math.ceil(one["episodes"] / LANES)
-    typical = registry.typical_episode_steps(settings.env) or 0
-    episodes = asked.episodes + asked.curve_points * asked.curve_episodes
-    return episodes * typical * one["median_s"] / (one["episodes"] * steps)
+    steps, seconds = one["steps_of_an_episode"], 0.0
+    for found in planning_evaluation.played(settings):
+        if steps is None:
+            number = planning_evaluation.rounds(settings, found)
+            measured = math.ceil(one["episodes"] / planning_evaluation.LANES)
+        else:
+            typical = planning_evaluation.episode_steps(settings) or 0
+            number = sum(found.episodes) * typical
+            measured = one["episodes"] * steps
+        seconds += number * one["median_s"] / measured * slower(found.action)
+    return seconds
 
 
 def run_seconds(found: Costs, account: accounting.Account) -> float:

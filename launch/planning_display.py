@@ -51,7 +51,7 @@ def _row(cell: planning_forecast.Forecast) -> tuple[str, ...]:
         f"{cell.cell.frames:,}",
         fraction if control is None else f"{fraction} (control of {control:.6g})",
         f"{cell.left} of {cell.runs}",
-        "?" if cell.flops is None else operations(cell.flops),
+        "?" if cell.operations is None else operations(cell.operations),
         "?" if cell.memory is None else display.size(cell.memory),
         "?" if cell.seconds is None else duration(cell.seconds),
         *(f"{hours(m.chip_hours)} on {m.devices}" for m in cell.modelled),
@@ -62,11 +62,16 @@ def _here(
     study: planning_forecast.Study, machine: dict[str, Any] | None, parallel: int
 ) -> Iterator[str]:
     """Yields what is known of the hours on this machine."""
-    total = sum((cell.flops or 0.0) * cell.left for cell in study.cells)
+    total = study.flops
     states = sum(cell.account.searched * cell.left for cell in study.cells)
     updates = sum(cell.account.updates * cell.left for cell in study.cells)
     counted = f", {operations(total)}" if total else ""
     yield f"Left: {states:,} searched states, {updates:,} updates{counted}."
+    if any(c.flops is not None and c.evaluation is None for c in study.cells):
+        yield (
+            "Operations and modelled hours are without evaluations: nobody has "
+            "measured how long an episode of this environment is."
+        )
     if study.costs is None or study.hours is None or machine is None:
         yield (
             "Hours on this machine are not known: run python launch/benchmark.py once, "

@@ -4,7 +4,13 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from launch import planning_costs, planning_networks, planning_targets, roofline
+from launch import (
+    planning_costs,
+    planning_evaluation,
+    planning_networks,
+    planning_targets,
+    roofline,
+)
 from launch.study import Planned
 from scaling import accounting, config, layout, targets
 from scaling.envs import registry
@@ -21,9 +27,16 @@ class Forecast(NamedTuple):
     runs: int
     left: int  # of them, to make
     flops: float | None  # of a run; None where the environment is not known
+    evaluation: float | None  # operations beside those; None as well where episodes
+    # were not measured
     memory: int | None  # bytes of a run's stores and learner
     seconds: float | None  # of a run on this machine; None without calibration
     modelled: tuple[planning_targets.Modelled, ...]  # of a run, for each target
+
+    @property
+    def operations(self) -> float | None:
+        """Of a run with its evaluations, where the length of episodes is known."""
+        return None if self.flops is None else self.flops + (self.evaluation or 0.0)
 
 
 class Study(NamedTuple):
@@ -42,6 +55,11 @@ class Study(NamedTuple):
             return None
         runs = sum((cell.seconds or 0.0) * cell.left for cell in self.cells)
         return (runs + self.shapes * self.costs.compiling) / 3600
+
+    @property
+    def flops(self) -> float:
+        """Operations of what is left, as far as they are known."""
+        return sum((cell.operations or 0.0) * cell.left for cell in self.cells)
 
     def chip_hours(self, index: int) -> float:
         """Returns the chip-hours of what is left on a target, modelled."""
@@ -83,13 +101,15 @@ def forecast(
             f"The sizes of {settings.env!r} are not known without making it, so "
             "--target can say nothing of it; leave it out, or ask launch/compile.py."
         )
-    acts = any(each.account.environments for each in planned)
-    found = planning_costs.costs(calibration, settings, networks, acts)
+    costs = {
+        acts: planning_costs.costs(calibration, settings, networks, acts)
+        for acts in sorted({each.account.environments > 0 for each in planned})
+    }
     by_cell = itertools.groupby(
         sorted(planned, key=_order), key=lambda each: _order(each)[:-1]
     )
     cells = [
-        _cell(settings, list(runs), done, networks, found, wanted)
+        _cell(settings, list(runs), done, networks, costs, wanted)
         for _, runs in by_cell
     ]
     shapes = {
@@ -97,13 +117,14 @@ def forecast(
         for each in planned
         if each.state not in done
     }
-    return Study(tuple(cells), tuple(wanted), prices, found, len(shapes))
+    any_costs = next(reversed(costs.values()), None)
+    return Study(tuple(cells), tuple(wanted), prices, any_costs, len(shapes))
 
 
 def flops(
     networks: roofline.Networks, settings: config.Settings, account: accounting.Account
 ) -> float:
-    """Returns the operations of a run's searches and updates."""
+    """Returns the operations of a run's searches and updates, as its row has them."""
     acts = account.environments > 0
     search, update = planning_networks.operations(networks, settings, acts)
     return account.searched * search + account.updates * update
@@ -120,16 +141,18 @@ def _cell(
     runs: Sequence[Planned],
     done: set[str],
     networks: roofline.Networks | None,
-    costs: planning_costs.Costs | None,
+    costs_of: Mapping[bool, planning_costs.Costs | None],
     wanted: Sequence[targets.Target],
 ) -> Forecast:
     account = runs[0].account
+    costs = costs_of[account.environments > 0]
     return Forecast(
         cell=runs[0].cell,
         account=account,
         runs=len(runs),
         left=sum(run.state not in done for run in runs),
         flops=networks and flops(networks, settings, account),
+        evaluation=networks and planning_evaluation.flops(networks, settings),
         memory=networks and _memory(settings, account, networks),
         seconds=costs and planning_costs.run_seconds(costs, account),
         modelled=tuple(

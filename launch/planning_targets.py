@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from launch import planning_networks, roofline
+from launch import planning_evaluation, planning_networks, roofline
 from scaling import accounting, config, hardware, targets
 from scaling.envs import registry
 
@@ -45,6 +45,8 @@ def modelled(
 ) -> Modelled:
     """Returns the run on as many of a target's chips as suit it.
 
+    Its evaluations are played on one of them while the others wait.
+
     Raises:
       ValueError: if no chip has the precision.
     """
@@ -54,12 +56,29 @@ def modelled(
             "unit for matrices; use f32 or bf16, or leave out --target."
         )
     devices = devices_for(account, target.chips)
-    settings = planning_networks.as_looked_at(settings, account.environments > 0)
+    looked = planning_networks.as_looked_at(settings, account.environments > 0)
     groups = 1 if registry.is_device(settings.env) else settings.groups
     mesh = hardware.Mesh(data=devices)
     share = roofline.shares(settings, account, mesh, groups)
-    times = roofline.times(networks, settings, account, share, target.chip)
-    return Modelled(devices, times.run)
+    times = roofline.times(networks, looked, account, share, target.chip)
+    return Modelled(devices, times.run + evaluation(networks, settings, target.chip))
+
+
+def evaluation(
+    networks: roofline.Networks, settings: config.Settings, chip: targets.Chip
+) -> float:
+    """Returns the seconds of a run's evaluations at the peak rates of one chip.
+
+    Their episodes are as long as a random policy's; where nobody has measured those,
+    they count for nothing.
+    """
+    steps = planning_evaluation.episode_steps(settings) or 0
+    rows, seconds = planning_evaluation.lanes(settings), 0.0
+    for found in planning_evaluation.played(settings):
+        model = planning_evaluation.model_steps(settings, found.action)
+        step = roofline.seconds_of_look(networks, rows, model, settings.precision, chip)
+        seconds += planning_evaluation.rounds(settings, found) * steps * step
+    return seconds
 
 
 def devices_for(account: accounting.Account, chips: int) -> int:

@@ -7,8 +7,9 @@ peak, and at least the time of reading its weights and of moving the rows in and
 
 A search batch is one representation and one prediction, then a dynamics and a
 prediction for each simulation. An update is the K-step unroll three times (the
-backward pass costs two forward passes), the optimiser's state once through memory,
-and an all-reduce of n chips that sends 2 (n - 1) / n of the gradient from each.
+backward pass costs two forward passes), K + 1 values of the target network where it
+bootstraps, the optimiser's state once through memory, and an all-reduce of n chips that
+sends 2 (n - 1) / n of the gradient from each. A run is its calls; evaluation is apart.
 
 Left out, so that real runs take longer: that peaks are not reached, activations
 within a network, the tree of the search, the host, emulators, latency.
@@ -69,19 +70,29 @@ class Times(NamedTuple):
         return self.run * chips / 3600
 
 
-def flops_per_search(networks: Networks, settings: config.Settings) -> float:
-    """Returns the operations of one searched state: network calls × their own."""
+def flops_per_look(networks: Networks, steps: int) -> float:
+    """Returns the operations of a root and some model steps: calls × their own."""
     step = networks.dynamics.flops + networks.predict.flops
     root = networks.represent.flops + networks.predict.flops
-    return root + settings.search.simulations * step
+    return root + steps * step
+
+
+def flops_per_search(networks: Networks, settings: config.Settings) -> float:
+    """Returns the operations of one searched state: network calls × their own."""
+    return flops_per_look(networks, settings.search.simulations)
 
 
 def flops_per_update(networks: Networks, settings: config.Settings) -> float:
     """Returns the operations of one update of the whole batch."""
-    step = networks.dynamics.flops + networks.predict.flops
-    root = networks.represent.flops + networks.predict.flops
-    row = root + settings.learner.unroll_steps * step
-    return _PASSES * settings.learner.batch_size * row
+    row = _PASSES * flops_per_look(networks, settings.learner.unroll_steps)
+    row += _bootstraps(settings) * flops_per_look(networks, 0)
+    return settings.learner.batch_size * row
+
+
+def _bootstraps(settings: config.Settings) -> int:
+    """Returns the values that the target network gives to a sample."""
+    learner = settings.learner
+    return (learner.bootstrap == "target_network") * (learner.unroll_steps + 1)
 
 
 def shares(
@@ -125,25 +136,42 @@ def times(
       chip: its peak rates.
     """
 
-    def least(network: Network, rows: float) -> float:
-        compute = rows * network.flops / chip.flops(settings.precision)
-        moved = network.weights + rows * network.row
-        return max(compute, moved / chip.bandwidth) / share.model
-
     def unrolled(rows: float, steps: int) -> float:
-        """Returns the time of a root and some steps of the model."""
-        predictions = (steps + 1) * least(networks.predict, rows)
-        unroll = steps * least(networks.dynamics, rows)
-        return least(networks.represent, rows) + unroll + predictions
+        whole = seconds_of_look(networks, rows, steps, settings.precision, chip)
+        return whole / share.model
 
     search = share.groups * unrolled(
         share.lanes / share.groups, settings.search.simulations
     )
     stored = networks.parameters / share.model
     update = _PASSES * unrolled(share.batch, settings.learner.unroll_steps)
+    update += _bootstraps(settings) * unrolled(share.batch, 0)
     update += _OPTIMISER_PASSES * stored / chip.bandwidth
     ways = share.chips // share.model
     all_reduce = 2 * (ways - 1) / ways * stored / chip.interconnect
     per_call = account.updates / account.calls
     call = search + per_call * (update + all_reduce)
     return Times(search, update, all_reduce, call, account.calls * call)
+
+
+def seconds_of_look(
+    networks: Networks, rows: float, steps: int, precision: str, chip: targets.Chip
+) -> float:
+    """Returns the least time of a root and some model steps, on one chip.
+
+    Args:
+      networks: their costs.
+      rows: of the batch.
+      steps: of the model, each with a prediction.
+      precision: of `--precision`.
+      chip: its peak rates.
+    """
+
+    def least(network: Network) -> float:
+        compute = rows * network.flops / chip.flops(precision)
+        moved = network.weights + rows * network.row
+        return max(compute, moved / chip.bandwidth)
+
+    predictions = (steps + 1) * least(networks.predict)
+    unroll = steps * least(networks.dynamics)
+    return least(networks.represent) + unroll + predictions

@@ -17,13 +17,14 @@ from launch import (
     display,
     interruption,
     keeper,
+    packs,
     places,
     progress,
     study,
     wanted,
 )
 from launch.executors import local, together
-from launch.executors.task import Task
+from launch.executors.task import Mates, Task, no_mates
 from scaling import config, execution, hardware, peers, presets
 from scaling.tracking import packages
 
@@ -87,7 +88,8 @@ class Work(NamedTuple):
     keep: keeper.Keeper
     group: peers.Alone
     rules: attempt.Rules
-    parallel: int  # at a time
+    parallel: int  # at a time; mates count as one
+    mates: Mates = no_mates
 
 
 Execute = Callable[[Work], Sequence[Task]]  # returns what is left for a later call
@@ -109,6 +111,7 @@ def carry_out(
     execute: Execute | None,
     parallel: int | None,
     part: Part = HERE,
+    mates: Mates = no_mates,
 ) -> int:
     """Plans, shows and makes runs; returns the exit status.
 
@@ -118,6 +121,7 @@ def carry_out(
       execute: makes them. None: the plan is shown and nothing is written.
       parallel: runs at a time; None: as many as suit this machine.
       part: of this process in it.
+      mates: which runs are made side by side.
 
     Raises:
       ValueError: if something asked for is impossible; nothing is written then.
@@ -131,7 +135,8 @@ def carry_out(
     planned = study.plan(settings, asked.cells, out)
     every = study.tasks(settings, planned, out, _how(asked, running))
     left = study.left(every, planned, rules)
-    parallel = local.parallel(parallel, len(left), running.mesh)
+    groups = packs.groups(left, mates)
+    parallel = local.parallel(parallel, len(groups), running.mesh)
     if running.deterministic:
         hardware.make_deterministic()
     dry = execute is None
@@ -143,11 +148,12 @@ def carry_out(
         return 0
     if group.first:
         study.claim(out, settings)
-    with keeper.disk(out), progress.display_for(console, left, parallel) as show:
+    shown = parallel * max(map(len, groups), default=1)
+    with keeper.disk(out), progress.display_for(console, left, shown) as show:
         if group.first:
             wanted.note(out, asked.cells)
         keep = keeper.Keeper(out, show, study.left_failed(every, planned, rules))
-        later = execute(Work(left, every, keep, group, rules, parallel))
+        later = execute(Work(left, every, keep, group, rules, parallel, mates))
     group.leave()
     return keeper.close(console, out, keep.failed, later) if group.first else 0
 

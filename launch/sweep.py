@@ -6,7 +6,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import Literal, TypeVar
 
-from launch import borrowing, checks, command, executing, grid, running
+from launch import borrowing, checks, command, executing, grid, packs, running
+from launch.executors.task import Mates, no_mates
 from scaling import config, presets
 from scaling.envs import registry
 
@@ -52,6 +53,9 @@ class Sweep:
     """Runs at a time, each in a worker process (default: one for each core; one on an
     accelerator, on a mesh of several devices, and in each of several processes; with
     another executor as many as there is room for, at most 64)."""
+    pack_seeds: bool = False
+    """Make the seeds of a cell side by side as one program, spread over the devices,
+    which fills an accelerator where networks are small (docs/packing.md)."""
     where: executing.FlatWhere = executing.HERE
     data: borrowing.FlatData = borrowing.NO_DATA
     how: running.FlatRunning = running.AS_USUAL
@@ -107,6 +111,7 @@ def sweep(argv: Sequence[str]) -> int:
     executing.check(flags.where, flags.how)
     bound = borrowing.bind(flags.settings, flags.data, fractions_of(flags))
     cells = cells_of(flags, bound)
+    bound, mates = _packed(flags, bound, cells)
     asked = running.Asked(
         bound, flags.data, cells, flags.preset, flags.design, flags.out
     )
@@ -118,7 +123,24 @@ def sweep(argv: Sequence[str]) -> int:
         None if flags.dry_run else execute,
         executing.parallel(flags.where, flags.parallel),
         executing.part(flags.where),
+        mates,
     )
+
+
+def _packed(
+    flags: Sweep, bound: borrowing.Bound, cells: Sequence[config.Cell]
+) -> tuple[borrowing.Bound, Mates]:
+    """Returns which runs are made side by side, and what the plan must say of it.
+
+    Raises:
+      ValueError: if none can be.
+    """
+    if not flags.pack_seeds:
+        return bound, no_mates
+    how = flags.how
+    packs.check(flags.where.executor, how.mesh, how.processes, how.track)
+    warnings = [*bound.warnings, *packs.warnings(bound.settings, cells)]
+    return bound._replace(warnings=warnings), packs.seeds_of_a_cell
 
 
 def _given(flag: T | None, default: T) -> T:

@@ -1,37 +1,70 @@
 """The program of a worker process: runs cells that it is told on standard input.
 
-Both directions are lines of JSON. In: one task a line, as `message` makes it. Out:
-`{"event": "ready"}`, then for each task what the run reports and at last what came of
-it (launch/attempt.py). Everything else that a run or a library prints goes to
-`log.txt` in the run's directory.
+Both directions are lines of JSON. In: one task a line, or a list of tasks to make side
+by side, as `message` makes it. Out: `{"event": "ready"}`, then for each task what the
+run reports and at last what came of it (launch/attempt.py), of several with the
+`run_id`. Everything else that a run or a library prints goes to `log.txt` in the run's
+directory; of several, in that of the first.
 
 On SIGTERM, and when the sweep is gone, the run saves and the process ends.
 """
 
 import argparse
+import functools
 import importlib
 import json
 import os
 import pathlib
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn, TextIO
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, NoReturn, Protocol, TextIO
 
 from launch import attempt, interruption
 from launch.executors.task import Task
 from scaling import config, execution, peers
 
 
-def start_real_runs() -> attempt.Runner:
-    """Returns `scaling.run.run`, with the devices set up before any library."""
+class Runs(Protocol):
+    """What makes runs."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Makes a run by itself, as `scaling.run.run` does."""
+        ...
+
+    def side_by_side(
+        self, settings: config.Settings, jobs: Sequence[Callable[[attempt.Runner], Any]]
+    ) -> None:
+        """Does jobs at the same time, each with what makes one of some runs."""
+        ...
+
+
+class _RealRuns:
+    """Makes real runs, side by side as one program."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        from scaling import run
+
+        return run.run(*args, **kwargs)
+
+    def side_by_side(
+        self, settings: config.Settings, jobs: Sequence[Callable[[attempt.Runner], Any]]
+    ) -> None:
+        from scaling import packing
+
+        packing.side_by_side(settings.precision, jobs)
+
+
+def start_real_runs() -> Runs:
+    """Returns what makes runs, with the devices set up before any library."""
     from scaling import sharding
 
     sharding.start()
-    from scaling import run
+    from scaling import packing  # noqa: F401, what cannot be imported fails here
 
-    return run.run
+    return _RealRuns()
 
 
 class Order(NamedTuple):
@@ -42,24 +75,37 @@ class Order(NamedTuple):
     over: bytes | None  # a stale lease to take over
 
 
-def message(order: Order) -> str:
-    """Returns the line that tells a worker to make a run."""
+def message(*orders: Order) -> str:
+    """Returns the line that tells a worker to make a run, or some side by side."""
+    told = [_as_dict(order) for order in orders]
+    return json.dumps(told[0] if len(told) == 1 else told)
+
+
+def _as_dict(order: Order) -> dict[str, Any]:
     task, rules, over = order
-    return json.dumps(
-        {
-            "settings": config.as_dict(task.settings),
-            "cell": config.as_dict(task.cell),
-            "directory": str(task.directory),
-            "how": execution.as_dict(task.how),
-            "rules": config.as_dict(rules),
-            "over": None if over is None else over.decode("latin-1"),
-        }
-    )
+    return {
+        "settings": config.as_dict(task.settings),
+        "cell": config.as_dict(task.cell),
+        "directory": str(task.directory),
+        "how": execution.as_dict(task.how),
+        "rules": config.as_dict(rules),
+        "over": None if over is None else over.decode("latin-1"),
+    }
+
+
+def orders_of(line: str) -> list[Order]:
+    """Returns the orders of which `message` made a line."""
+    told = json.loads(line)
+    return [_order(each) for each in (told if isinstance(told, list) else [told])]
 
 
 def order_of(line: str) -> Order:
-    """Returns the order of which `message` made a line."""
-    told = json.loads(line)
+    """Returns the order of which `message` made a line, the only one."""
+    (order,) = orders_of(line)
+    return order
+
+
+def _order(told: dict[str, Any]) -> Order:
     directory, over = pathlib.Path(told["directory"]), told["over"]
     task = Task(
         run_id=directory.name,
@@ -79,26 +125,34 @@ class Line:
 
     def __init__(self, out: TextIO, flag: interruption.Flag):
         self._out, self._flag, self.broken = out, flag, False
+        self._lock = threading.Lock()  # runs side by side have threads
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Says what has happened."""
         try:
-            self._out.write(json.dumps(event) + "\n")
-            self._out.flush()
+            with self._lock:
+                self._out.write(json.dumps(event) + "\n")
+                self._out.flush()
         except BrokenPipeError:
             self.broken = True
             self._flag.set()
 
+    def of(self, run_id: str) -> attempt.Say:
+        """Returns the way back of one of several runs."""
+        return lambda event: self({**event, "run_id": run_id})
 
-def serve(
-    tasks: TextIO, say: Line, runner: attempt.Runner, stop: Callable[[], bool]
-) -> None:
-    """Makes the run of every line of `tasks` and answers, until asked to stop."""
+
+def serve(tasks: TextIO, say: Line, runs: Runs, stop: Callable[[], bool]) -> None:
+    """Makes the runs of every line of `tasks` and answers, until asked to stop."""
     say({"event": "ready"})
     for line in tasks:
         if stop():
             return
-        say(_make(order_of(line), say, runner, stop))
+        orders = orders_of(line)
+        if len(orders) == 1:
+            say(_make(orders[0], say, runs, stop))
+        else:
+            _make_together(orders, say, runs, stop)
         if stop():
             return
 
@@ -114,6 +168,41 @@ def _make(
     if begun.error is not None:
         traceback.print_exception(begun.error)
     return outcome
+
+
+def _make_together(
+    orders: Sequence[Order], say: Line, runs: Runs, stop: Callable[[], bool]
+) -> None:
+    """Makes runs side by side; says what comes of each as soon as it is known."""
+    attempts: list[attempt.Attempt] = []
+    for order in orders:
+        begun = attempt.begin(*order)
+        if isinstance(begun, attempt.Attempt):
+            attempts.append(begun)
+        else:
+            say.of(order.task.run_id)(begun)
+    if not attempts:
+        return
+    _log_to(attempts[0].task.directory)
+    for each in attempts[1:]:
+        _note_where_the_log_is(each.task, attempts[0].task)
+
+    def make(each: attempt.Attempt, runner: attempt.Runner) -> None:
+        tell = say.of(each.task.run_id)
+        tell(each.run(runner, tell, stop))
+        if each.error is not None:
+            traceback.print_exception(each.error)
+
+    jobs = [functools.partial(make, each) for each in attempts]
+    runs.side_by_side(attempts[0].task.settings, jobs)
+
+
+def _note_where_the_log_is(task: Task, first: Task) -> None:
+    with (task.directory / "log.txt").open("a") as log:
+        log.write(
+            "This run was made in one program with others; what was printed is in "
+            f"../{first.run_id}/log.txt\n"
+        )
 
 
 def _log_to(run_directory: pathlib.Path) -> None:
@@ -158,9 +247,9 @@ def main() -> NoReturn:
     os.dup2(2, 1)
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)  # the log is followed
     module, _, function = arguments.start.partition(":")
-    runner = getattr(importlib.import_module(module), function)()
+    runs = getattr(importlib.import_module(module), function)()
     say = Line(protocol, flag)
-    serve(sys.stdin, say, runner, stop)
+    serve(sys.stdin, say, runs, stop)
     if say.broken:
         os._exit(peers.RESUME_STATUS)  # flushing at exit would fail
     sys.exit(peers.RESUME_STATUS if stop() else 0)

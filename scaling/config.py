@@ -146,7 +146,8 @@ class Replay:
     of all lengths forget at the same rate (P's window is 2.5 % of its searches)."""
     best_steps: int = 100_000
     """N of the source `best`: the steps that belong to the episodes of highest return
-    are this many at most (ours: P does not state its N)."""
+    are this many at most, or 64 for each logical shard (ours: P does not state its
+    N)."""
     segment_length: int = 500
     """Most steps of a segment; its targets are all of one age (P: 500)."""
     warm_up: int = 125

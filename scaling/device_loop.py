@@ -37,6 +37,13 @@ class Programs(NamedTuple):
     """state → state with its sums for the log at zero, and what they were"""
 
 
+class PackedPrograms(NamedTuple):
+    """The compiled programs of several runs; as those of one, on a leading axis."""
+
+    advance: Callable[..., run_state.State]
+    read_log: Callable[..., tuple[run_state.State, run_state.Summary]]
+
+
 def make_programs(
     env: interface.DeviceEnvironment,
     settings: config.Settings,
@@ -57,6 +64,46 @@ def make_programs(
         ),
         sharding.program(read_log, mesh, (state,), (state, whole), donate=(0,)),
     )
+
+
+def make_packed(
+    env: interface.DeviceEnvironment,
+    settings: config.Settings,
+    layout: layouts.Layout,
+    mesh: jax.sharding.Mesh,
+) -> PackedPrograms:
+    """Returns the programs of several runs, which differ in their seeds alone.
+
+    All of a state has a leading axis of runs, of which each device has its own: whole
+    runs, so that no device waits for another.
+    """
+    parts = iteration.make_parts(settings, env.spec, layout)
+    advance = functools.partial(_advance, env=env, parts=parts)
+    read_log = functools.partial(iteration.read_log, total=lambda tree: tree)
+    runs, whole = sharding.ROWS, sharding.WHOLE
+    return PackedPrograms(
+        sharding.program(
+            _of_runs(advance), mesh, (runs, whole, whole, whole), runs, donate=(0,)
+        ),
+        sharding.program(_of_runs(read_log), mesh, (runs,), (runs, runs), donate=(0,)),
+    )
+
+
+def _of_runs(function: Callable) -> Callable:
+    """Returns a function of a run's state as one of several, on a leading axis.
+
+    What else it is given is the same for all of them, so what a call does is no matter
+    of the run. A device that has one run computes just what it would for that alone.
+    """
+
+    def of_runs(states: run_state.State, *shared: Any) -> Any:
+        if states.key.size > 1:
+            axes = (0, *[None] * len(shared))
+            return jax.vmap(function, in_axes=axes)(states, *shared)
+        found = function(jax.tree.map(lambda x: x[0], states), *shared)
+        return jax.tree.map(lambda x: x[None], found)
+
+    return of_runs
 
 
 def _begin(

@@ -14,19 +14,19 @@ the means of the learner cross devices.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from scaling import batches, config, looking, mixing, run_state, types
 from scaling import layout as layouts
 from scaling.agent import model as models
 from scaling.learner import loss, sampling, update
 from scaling.reanalyse import lanes, sources
-from scaling.replay import best, steps, stores, window
+from scaling.replay import best, drift, steps, stores, window
 
 
 class Parts(NamedTuple):
@@ -65,9 +65,7 @@ def make_parts(
     bind = functools.partial
     return Parts(
         layout=layout,
-        initial=bind(
-            run_state.initial, model=model, settings=settings, spec=spec, layout=layout
-        ),
+        initial=bind(initial, model=model, settings=settings, spec=spec, layout=layout),
         place=bind(place, settings=settings, layout=layout, mean=mean),
         look=looking.make(model, settings, acts=layout.environments > 0),
         draw=bind(batches.draw, settings=settings, layout=layout),
@@ -78,6 +76,31 @@ def make_parts(
         gather=batches.gather,
         batch_stacks=bind(batches.batch_stacks, settings=settings),
     )
+
+
+def initial(
+    key: Key[Array, ""],
+    start: run_state.Start,
+    *,
+    model: models.Model,
+    settings: config.Settings,
+    spec: types.EnvSpec,
+    layout: layouts.Layout,
+) -> run_state.State:
+    """Returns the state before the first call (`scaling.run_state.initial`).
+
+    How far targets drift is followed where stored steps are searched for their targets.
+    """
+    state = run_state.initial(
+        key, start, model=model, settings=settings, spec=spec, layout=layout
+    )
+    if not layout.stored_slots or settings.learner.target != "reanalyse":
+        return state
+    shard = state.shard
+    homes = (shard.steps, *shard.archives.stores)
+    followed = jax.vmap(lambda _: drift.nothing(drift.slots(homes)))(shard.number)
+    searches = shard.window._replace(drift=followed)
+    return state._replace(shard=shard._replace(window=searches))
 
 
 def place(
@@ -280,7 +303,7 @@ def _record_shard(
         value=searched.value,
         policy=looking.policy_target(searched, facts.action, settings.learner.target),
     )
-    searches = window.append(shard.window, entry, live, closes)
+    searches = _append(shard.window, homes, entry, live, closes, environments)
     if settings.replay.priority_exponent:
         searches = sampling.refresh_priorities(searches, live, settings)
     recorded = run_state.Shard(
@@ -293,6 +316,22 @@ def _record_shard(
         digest=_digest(shard.digest, searched.action, facts.reward, live),
     )
     return recorded, jnp.stack([(field != 0).sum() for field in facts]).sum()
+
+
+def _append(
+    searches: window.Window,
+    homes: Sequence[steps.Steps],
+    entry: window.Entry,
+    live: Bool[Array, " L"],
+    closes: Bool[Array, " L"],
+    environments: int,
+) -> window.Window:
+    """Returns the window with a call's searches, compared with those before them."""
+    if searches.drift:
+        followed, read = drift.follow(searches, homes, entry, live, environments)
+        searches = searches._replace(drift=followed)
+        live = live & (read >= 0)  # written once it has been read: else XLA copies it
+    return window.append(searches, entry, live, closes)
 
 
 def read_log(
@@ -309,7 +348,14 @@ def read_log(
     read = jax.tree.map(jnp.zeros_like, (counts.finished, counts.total))
     episodes = run_state.Episodes(counts.running, *read)
     state_read = state._replace(episodes=episodes, metrics=update.no_metrics())
-    return state_read, run_state.Summary(state.metrics, finished, returns)
+    summary = run_state.Summary(state.metrics, finished, returns)
+    searches = state.shard.window
+    if not searches.drift:
+        return state_read, summary
+    summary = summary._replace(drift=total(drift.total(searches.drift)))
+    searches = searches._replace(drift=drift.begun_anew(searches.drift))
+    shard = state.shard._replace(window=searches)
+    return state_read._replace(shard=shard), summary
 
 
 def _digest(digest: Array, action: Array, reward: Array, live: Array) -> Array:

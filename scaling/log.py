@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from scaling import accounting, peers, run_state
+from scaling import accounting, operations, peers, run_state
 
 
 class DivergedError(RuntimeError):
@@ -25,6 +25,7 @@ def train_line(
     call: int,
     summary: run_state.Summary,
     seconds: float,
+    costs: operations.Operations | None = None,
 ) -> dict[str, Any]:
     """Returns a line: counts so far, and means since the line before.
 
@@ -33,12 +34,14 @@ def train_line(
       call: calls made, 1 or more.
       summary: of the calls since the line before.
       seconds: that the run has taken. Nothing else in a line depends on a clock.
+      costs: of the run's networks; None: not known.
     """
     at = np.array([call])
     fresh, searched = int(account.fresh_before(at)[0]), _searched(account, call)
     updates = int(account.updates_before(at)[0])
-    metrics, finished, total = summary
+    metrics, finished, total, compared = summary
     made, finished = int(metrics.number), int(finished)
+    share = costs and costs.search_share(searched, updates * account.batch_size)
     means = {
         name: float(value) / made if made else None
         for name, value in metrics._asdict().items()
@@ -52,10 +55,22 @@ def train_line(
         "updates": updates,
         "seconds": round(seconds, 3),
         "realised_fraction": (searched - fresh) / searched,
+        "search_share_of_operations": share,
         "window_age": _window_age(account, call) if updates else None,
         "episodes": finished,
         "episode_return": float(total) / finished if finished else None,
         **means,
+        **_drift(compared),
+    }
+
+
+def _drift(sums: Any) -> dict[str, Any]:
+    """Returns the means over the searches that were compared with older ones."""
+    number = int(sums.number) if sums else 0
+    return {
+        "policy_drift": float(sums.policy) / number if number else None,
+        "value_drift": float(sums.value) / number if number else None,
+        "compared_searches": number,
     }
 
 

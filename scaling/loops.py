@@ -36,6 +36,8 @@ class Loop(NamedTuple):
     evaluate: evaluate.Evaluate
     host: saving.Host | None  # what of the state the host keeps
     close: Callable[[], None]
+    whole: Callable[[run_state.State], run_state.State] = lambda state: state
+    """What `advance` returned → all of the state, for a loop that keeps it elsewhere"""
 
 
 def make(
@@ -123,11 +125,22 @@ def _device_programs(
     settings: config.Settings, layout: layouts.Layout, mesh: jax.sharding.Mesh
 ) -> device_loop.Programs:
     """Returns the programs that begin and advance all cells of these sizes."""
+    return device_loop.make_programs(_stepped(settings), settings, layout, mesh)
+
+
+@functools.lru_cache(maxsize=8)
+def packed_programs(
+    settings: config.Settings, layout: layouts.Layout, mesh: jax.sharding.Mesh
+) -> device_loop.PackedPrograms:
+    """Returns the programs of several runs, which are spread over the mesh."""
+    return device_loop.make_packed(_stepped(settings), settings, layout, mesh)
+
+
+def _stepped(settings: config.Settings) -> interface.DeviceEnvironment:
+    """Returns the environment that a device steps; offline it steps none."""
     if registry.is_device(settings.env):
-        env, _ = _device_evaluation(settings)
-    else:
-        env = interface.NeverStepped(specification(settings))
-    return device_loop.make_programs(env, settings, layout, mesh)
+        return _device_evaluation(settings)[0]
+    return interface.NeverStepped(specification(settings))
 
 
 def _on_device(

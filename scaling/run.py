@@ -28,11 +28,11 @@ from scaling import (
     log,
     loops,
     mixing,
+    operations,
     peers,
     results,
     run_state,
     saving,
-    selection,
     sharding,
     snapshots,
     training,
@@ -43,6 +43,18 @@ from scaling.envs import registry
 from scaling.tracking import followers
 
 Report = Callable[[dict[str, Any]], None]
+Join = Callable[
+    [training.Run, run_state.State, int], tuple[training.Run, run_state.State]
+]
+"""(work, state, call to begin with) → work and state to go on with"""
+
+
+def alone(
+    work: training.Run, state: run_state.State, call: int
+) -> tuple[training.Run, run_state.State]:
+    """Returns work and state as they are: the run goes on by itself."""
+    del call
+    return work, state
 
 
 def run(
@@ -53,6 +65,7 @@ def run(
     how: execution.Execution = execution.DEFAULT,
     report: Report = lambda event: None,
     stop: Callable[[], bool] = lambda: False,
+    join: Join = alone,
 ) -> dict[str, Any]:
     """Trains and evaluates one cell; writes and returns its result row.
 
@@ -66,6 +79,8 @@ def run(
       how: the run is carried out.
       report: is told of progress about once a second.
       stop: is asked about once a second whether to save and stop.
+      join: is told where the run begins and may let it go on with others
+        (scaling/packing.py).
 
     Raises:
       ValueError: if the cell cannot be run as asked.
@@ -73,7 +88,7 @@ def run(
       Interrupted: if it was asked to stop.
     """
     with sharding.precision(settings.precision):
-        return _run(settings, cell, directory, how, report, stop)
+        return _run(settings, cell, directory, how, report, stop, join)
 
 
 def _run(
@@ -83,6 +98,7 @@ def _run(
     how: execution.Execution,
     report: Report,
     stop: Callable[[], bool],
+    join: Join,
 ) -> dict[str, Any]:
     started, group = time.monotonic(), peers.group()
     if group.first:
@@ -97,7 +113,8 @@ def _run(
         work = work._replace(report=report, stop=stop)
         work, state, call = _begin(work, snapshot)
         before = work.meta.get("journal_seconds", 0.0)
-        state = training.train(work, state, call)
+        work, state = join(work, state, call)
+        state = work.loop.whole(training.train(work, state, call))
         checkpoint.save_params(directory, state.learner.params)
         report({"event": "phase", "name": "evaluating"})
         scores = _scores(work, state)
@@ -184,11 +201,17 @@ def _row(
         "note": "; ".join(filter(None, [scores["note"], *work.meta["notes"]])),
         "score_kind": "final",
         "wall_clock_s": round(seconds, 2),
-        "hardware": work.meta["hardware"],
+        "hardware": _hardware(work.meta),
         "status": "ok",
         "attempts": attempts,
         "resumes": resumes,
     }
+
+
+def _hardware(meta: dict[str, Any]) -> str:
+    """Returns the devices, and with how many runs they were shared, if they were."""
+    packed = meta.get("packed", 1)
+    return meta["hardware"] + (f", {packed} runs packed" if packed > 1 else "")
 
 
 def _scores(work: training.Run, state: run_state.State) -> dict[str, Any]:
@@ -307,6 +330,7 @@ def _counts(
     fresh = int(searched[:, : account.environments // account.shards].sum())
     total = int(searched.sum())
     updates = int(state.learner.updates)
+    networks = operations.of_runs(settings, spec, fresh > 0)
     return {
         "frames": account.frames,
         "agent_steps": account.agent_steps,
@@ -319,7 +343,7 @@ def _counts(
         "environments": account.environments,
         "lanes": account.lanes,
         "sources": _sources(settings, account, state),
-        "flops": _flops(settings, spec, fresh > 0, total, updates * account.batch_size),
+        "flops": networks.of(total, updates * account.batch_size),
         "digest": _digest(state),
     }
 
@@ -334,22 +358,6 @@ def _sources(
     searched = sharding.everywhere(state.shard.tally.searched).sum(axis=0)
     parts = zip(shares, searched / searched.sum(), strict=True)
     return ",".join(f"{share.source}:{had:.6g}" for share, had in parts)
-
-
-def _flops(
-    settings: config.Settings, spec: Any, acts: bool, searched: int, samples: int
-) -> float:
-    """Returns the networks' operations: calls of each network × one call's.
-
-    A look calls the representation once and the model as often as it needs to; a
-    sample unrolls K steps, and its backward pass costs twice the forward pass.
-    """
-    model = models.make_model(spec, settings)
-    row = models.row_flops(model, spec, settings.protocol)
-    root, step = row.represent + row.predict, row.dynamics + row.predict
-    steps = selection.model_steps(settings, acts, spec.num_actions)
-    sample = 3 * (root + settings.learner.unroll_steps * step)
-    return searched * (root + steps * step) + samples * sample
 
 
 def _digest(state: run_state.State) -> str:

@@ -65,6 +65,7 @@ class Summary(NamedTuple):
     metrics: update.Metrics  # sums over the updates
     finished: Int[Array, ""]  # episodes that ended
     total: Float[Array, ""]  # sum of their returns
+    drift: Any = ()  # `drift.Sums`, or () where nothing is searched again
 
 
 class Start(NamedTuple):

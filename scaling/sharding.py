@@ -336,6 +336,28 @@ def everywhere(tree: Any) -> Any:
     return jax.tree.map(gather, tree)
 
 
+def row(tree: Any, index: int) -> Any:
+    """Returns one row of arrays that are spread like `ROWS`, without its axis.
+
+    It is cut out on the device that has it.
+    """
+
+    def part(array: jax.Array) -> jax.Array:
+        parts = {piece.index[0].start or 0: piece for piece in array.addressable_shards}
+        return parts[max(start for start in parts if start <= index)].data
+
+    here = jax.tree.map(part, tree)
+    size = jax.tree.leaves(here)[0].shape[0]
+    return _row(here, index % size)
+
+
+@jax.jit
+def _row(tree: Any, index: Any) -> Any:
+    return jax.tree.map(
+        lambda x: jax.lax.dynamic_index_in_dim(x, index, keepdims=False), tree
+    )
+
+
 def agree(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the first process's values, and the largest of any, on all of them."""
     if jax.process_count() == 1:

@@ -21,6 +21,7 @@ from scaling import (
     ledger,
     log,
     loops,
+    operations,
     peers,
     run_state,
     saving,
@@ -53,6 +54,8 @@ class Run(NamedTuple):
     report: Report = lambda event: None
     stop: Callable[[], bool] = lambda: False
     stages: pathlib.Path | None = None  # for the networks of curve points, if kept
+    # With the runs that go on in step with this one: those of its processes.
+    agree: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] = sharding.agree
 
 
 class Now(NamedTuple):
@@ -113,7 +116,10 @@ def _advance(run: Run, now: Now, stop: int) -> Now:
 def _log(run: Run, now: Now, is_curve: bool) -> Now:
     """Returns the run with its sums written as a line of the log."""
     state, summary = run.loop.read_log(now.state)
-    line = log.train_line(run.account, now.call, summary, run.journal.seconds())
+    acts = run.account.environments > 0
+    costs = operations.of_runs(run.settings, run.loop.spec, acts)
+    seconds = run.journal.seconds()
+    line = log.train_line(run.account, now.call, summary, seconds, costs)
     run.journal.write(line)
     log.check(line)
     told = {"episode_return": line["episode_return"]}
@@ -142,7 +148,7 @@ def _decide(run: Run, now: Now, number: int, seconds: float) -> tuple[int, bool,
     if how.checkpoint_calls is not None:
         due = due or now.call - now.saved_call >= how.checkpoint_calls
     own = np.array([_next_number(number, seconds), due, run.stop()], np.int32)
-    first, largest = sharding.agree(own)
+    first, largest = run.agree(own)
     return int(first[0]), bool(first[1]), bool(largest[2])
 
 
@@ -150,7 +156,8 @@ def _save(run: Run, now: Now) -> Now:
     """Returns the run with a checkpoint begun, unless its sums are no numbers."""
     if not all(np.isfinite(np.asarray(value)) for value in now.state.metrics):
         return now  # the next line of the log ends the run; what is kept is whole
-    run.saver.save(now.state, now.call, {**run.meta, **run.journal.position()})
+    state, meta = run.loop.whole(now.state), {**run.meta, **run.journal.position()}
+    run.saver.save(state, now.call, meta)
     return now._replace(saved=time.monotonic(), saved_call=now.call)
 
 

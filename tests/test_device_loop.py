@@ -23,6 +23,7 @@ def test_no_store_is_copied_in_a_call(sources, tmp_path):
     loop = loops.make(settings, 0, account, mesh, tmp_path)
     shard = loop.state.shard
     rings = [*shard.steps[:-1], *shard.window.entries, loop.state.frames]
+    rings.append(shard.window.drift.newest)
     if shard.archives.best:
         rings += [*shard.archives.best.steps[:-1], loop.state.archived.best]
     schedule = training.padded(account.schedule(0, 8))

@@ -234,6 +234,22 @@ def test_an_unknown_accelerator_is_refused(tmp_path):
     assert "use cpu, tpu, cuda12 or cuda13" in done.stderr
 
 
+def output(
+    command: list[str], folder: pathlib.Path, environment: dict[str, str]
+) -> str:
+    """Returns what a command that succeeds says on standard output."""
+    done = subprocess.run(
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
 @pytest.mark.slow
 def test_its_steps_run_in_a_clean_environment(tmp_path):
     """Runs every RUN but those for a container's users, and the default command."""
@@ -261,34 +277,13 @@ def test_its_steps_run_in_a_clean_environment(tmp_path):
             skipped.append("users and owners are the container's")
             continue
         shell = step.rest.replace("/opt/venv", str(venv))
-        done = subprocess.run(
-            ["sh", "-c", shell],
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd=study,
-            env=environment,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
+        output(["sh", "-c", shell], study, environment)
     assert len(skipped) == 1
     command = json.loads([s.rest for s in steps_of(TEXT) if s.word == "CMD"][-1])
-    ran = subprocess.run(
-        [*command, "--dry-run"],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=study,
-        env=environment,
-    )
-    assert ran.returncode == 0, ran.stderr[-2000:]
-    assert "45 runs, 2,960,100 searched states: 45 to run." in ran.stdout
-    listed = subprocess.run(
-        [venv / "bin" / "pip", "freeze", "--exclude-editable"],
-        check=True,
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
+    planned = output([*command, "--dry-run"], study, environment)
+    assert "45 runs, 2,960,100 searched states: 45 to run." in planned
+    pip = str(venv / "bin" / "pip")
+    listed = output([pip, "freeze", "--exclude-editable"], study, environment)
     pinned = (ROOT / "constraints.txt").read_text().lower().replace("_", "-")
-    for line in listed.stdout.lower().replace("_", "-").splitlines():
+    for line in listed.lower().replace("_", "-").splitlines():
         assert line in pinned, f"{line} is not of constraints.txt"

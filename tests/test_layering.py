@@ -18,6 +18,7 @@ LAYERS = [
         "scaling.checkpoint",
         "scaling.ledger",
         "scaling.lease",
+        "scaling.meeting",
         "scaling.npy",
         "scaling.results",
         "scaling.rings",
@@ -28,7 +29,7 @@ LAYERS = [
         "scaling.tracking",
     },
     {"scaling.layout", "scaling.envs", "scaling.datasets", "scaling.agent"},
-    {"scaling.search", "scaling.replay"},
+    {"scaling.search", "scaling.replay", "scaling.operations"},
     {"scaling.reanalyse", "scaling.looking"},
     {"scaling.learner"},
     {"scaling.evaluate", "scaling.recording"},
@@ -46,7 +47,7 @@ LAYERS = [
     {"scaling.loops"},
     {"scaling.training"},
     {"scaling.run", "scaling.lowering"},
-    {"scaling.compiling", "scaling.recorded"},
+    {"scaling.compiling", "scaling.packing", "scaling.recorded"},
     {"launch", "analysis"},
 ]
 JAX_LATE = {"jax", "flax", "optax", "mctx", "jumanji", "gymnasium", "ale_py"}

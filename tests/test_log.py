@@ -8,8 +8,9 @@ import test_accounting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling import log, peers, run_state
+from scaling import log, operations, peers, run_state
 from scaling.learner import update
+from scaling.replay import drift
 
 
 def summary_of(updates: int) -> run_state.Summary:
@@ -61,6 +62,33 @@ def test_means_are_those_since_the_line_before():
     assert (line["loss"], line["episodes"], line["episode_return"]) == (2.0, 3, 5.0)
     none = log.train_line(account, 1, summary_of(0), 1.5)
     assert none["loss"] is None
+
+
+def test_drift_is_the_mean_over_the_searches_that_were_compared():
+    account = test_accounting.account_of(0.5)
+    sums = drift.Sums(jnp.asarray(2.0), jnp.asarray(6.0), jnp.asarray(8))
+    line = log.train_line(account, 40, summary_of(4)._replace(drift=sums), 1.5)
+    found = line["policy_drift"], line["value_drift"], line["compared_searches"]
+    assert found == (0.25, 0.75, 8)
+
+
+@pytest.mark.parametrize("sums", [(), drift.no_sums()])
+def test_where_nothing_was_compared_there_is_no_drift(sums):
+    account = test_accounting.account_of(0.0)
+    line = log.train_line(account, 40, summary_of(4)._replace(drift=sums), 1.5)
+    found = line["policy_drift"], line["value_drift"], line["compared_searches"]
+    assert found == (None, None, 0)
+
+
+def test_the_share_of_searches_is_that_of_all_so_far():
+    account = test_accounting.account_of(0.5)
+    costs = operations.Operations(2.0, 3.0)
+    line = log.train_line(account, account.calls, summary_of(4), 1.5, costs)
+    searched, samples = account.searched, account.samples
+    expected = 2 * searched / (2 * searched + 3 * samples)
+    assert line["search_share_of_operations"] == pytest.approx(expected)
+    unknown = log.train_line(account, account.calls, summary_of(4), 1.5)
+    assert unknown["search_share_of_operations"] is None
 
 
 def test_of_a_line_only_the_seconds_are_a_clocks():

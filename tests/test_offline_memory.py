@@ -56,7 +56,7 @@ def limit(size):
     resource.setrlimit(resource.RLIMIT_DATA, (size, resource.RLIM_INFINITY))
 
 
-def no_frames(data, shards, dtype):
+def no_frames(self, shards, dtype):
     """Stands for what would put all frames into memory before the cap is there."""
     raise AssertionError("the frames were put on the device")
 

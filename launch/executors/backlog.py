@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from launch.executors.task import Queue, Task
+from launch.executors.task import Mates, Queue, Task
 from scaling import lease
 
 LOOK_S = 2.0  # between looks at what other sweeps make
@@ -24,6 +24,7 @@ class Backlog:
         self._left_to: dict[str, str] = {}  # by whom they are, or were, made
         self._observer, self._looking = lease.Observer(), threading.Lock()
         self._interrupted: Counter[str] = Counter()
+        self._alone: set[str] = set()
         self._most, self._at_work, self.closed = most, 0, False
         self.left: list[Task] = []  # for a later call of the same command
 
@@ -45,6 +46,20 @@ class Backlog:
             with self._changed:
                 self._changed.wait(LOOK_S)
             self._look_elsewhere()
+
+    def with_mates(self, task: Task, mates: Mates) -> list[Task]:
+        """Returns a task that was handed out and what is to be made with it, by seeds.
+
+        Nothing goes with a run that has failed, and it goes with nothing.
+        """
+
+        def are_mates(one: Task, other: Task) -> bool:
+            alone = {one.run_id, other.run_id} & self._alone
+            return not alone and mates(one, other)
+
+        with self._changed:
+            found = [task, *self._waiting.take_mates(task, are_mates)]
+        return sorted(found, key=lambda each: each.cell.seed)
 
     def over(self) -> bool:
         """Returns whether all tasks have ended, or are forgotten."""
@@ -69,6 +84,11 @@ class Backlog:
         with self._changed:
             if not self.closed:
                 self._waiting.put(task)
+
+    def failed(self, task: Task) -> None:
+        """Takes back a task that has failed, to be made again by itself."""
+        self._alone.add(task.run_id)
+        self.again(task)
 
     def interrupted(self, task: Task, *, got_on: bool) -> None:
         """Takes back a task that was interrupted, unless that goes on for ever."""

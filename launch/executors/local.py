@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from launch import attempt
 from launch.executors import pool
 from launch.executors.process import WorkerProcess
-from launch.executors.task import Report, Task
+from launch.executors.task import Mates, Report, Task, no_mates
 from scaling import hardware
 
 START = "launch.worker:start_real_runs"
@@ -48,6 +48,7 @@ def execute(
     rules: attempt.Rules = RULES,
     grace_s: float = GRACE_S,
     start: str = START,
+    mates: Mates = no_mates,
 ) -> list[Task]:
     """Runs every task and reports what happens, from the calling thread.
 
@@ -59,6 +60,7 @@ def execute(
       rules: when a run is worth another attempt.
       grace_s: seconds that the workers have to save when they are stopped.
       start: `module:function` that gives a worker what makes a run.
+      mates: which runs a worker makes side by side.
 
     Returns:
       Tasks that can go on and were left: they were interrupted again and again.
@@ -66,7 +68,8 @@ def execute(
     Raises:
       ValueError: if no worker can start, or the disk does not let them.
     """
-    return pool.execute(tasks, report, _Here(parallel, start), parallel, rules, grace_s)
+    room = _Here(parallel, start)
+    return pool.execute(tasks, report, room, parallel, rules, grace_s, mates)
 
 
 class _Here:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from launch import attempt, worker
 from launch.executors import backlog
 from launch.executors.death import Death
-from launch.executors.task import Event, Report, Task
+from launch.executors.task import Event, Mates, Report, Task, no_mates
 
 _STARTS = 3  # in a row that may fail
 
@@ -27,8 +27,14 @@ class Worker(Protocol):
     ready: bool
     """Whether it ever was."""
 
-    def make(self, order: worker.Order) -> Iterable[dict[str, Any]]:
-        """Hands over an order and yields what the worker says until it is silent."""
+    def make(
+        self, order: worker.Order, *mates: worker.Order
+    ) -> Iterable[dict[str, Any]]:
+        """Hands over an order and yields what the worker says until it is silent.
+
+        Of several orders, which it gets only where `execute` was given mates, the runs
+        are made side by side and each thing said has the `run_id` that it is of.
+        """
         ...
 
     def death(self, run_directory: pathlib.Path) -> Death:
@@ -75,6 +81,7 @@ def execute(
     places: int,
     rules: attempt.Rules,
     grace_s: float,
+    mates: Mates = no_mates,
 ) -> list[Task]:
     """Runs every task and reports what happens, from the calling thread.
 
@@ -86,6 +93,7 @@ def execute(
       places: runs at a time, at most.
       rules: when a run is worth another attempt.
       grace_s: seconds that the workers have to save when they are stopped.
+      mates: which runs a worker makes side by side.
 
     Returns:
       Tasks that can go on and were left: they were interrupted again and again.
@@ -93,7 +101,7 @@ def execute(
     Raises:
       ValueError: if no worker can start, or the disk does not let them.
     """
-    pool = _Pool(tasks, room, places, rules)
+    pool = _Pool(tasks, room, places, rules, mates)
     try:
         for event in pool.events():
             report(event)
@@ -106,9 +114,15 @@ class _Pool:
     """The workers of one call of `execute`."""
 
     def __init__(
-        self, tasks: Iterable[Task], room: Room, places: int, rules: attempt.Rules
+        self,
+        tasks: Iterable[Task],
+        room: Room,
+        places: int,
+        rules: attempt.Rules,
+        mates: Mates,
     ):
         self.backlog = backlog.Backlog(tasks, rules.max_attempts)
+        self._mates, self._places = mates, places
         self._rules, self._room, self._failed_starts = rules, room, 0
         self._events: queue.SimpleQueue[Event | _End] = queue.SimpleQueue()
         self._workers: dict[int, Worker] = {}
@@ -177,7 +191,7 @@ class _Pool:
                 if task is None:
                     break
                 try:
-                    self._make(place, task)
+                    self._make(place, self.backlog.with_mates(task, self._mates))
                 finally:
                     self.backlog.done()
         except Exception as error:
@@ -196,46 +210,72 @@ class _Pool:
                 return False
         return True
 
-    def _make(self, place: int, task: Task) -> None:
-        """Makes an attempt at a task, or gives it back if there is no room now."""
+    def _make(self, place: int, tasks: list[Task]) -> None:
+        """Makes an attempt at each task, or gives them back if there is no room now."""
+        at = _Places(place, self._places, tasks)
+        orders = []
+        for task in tasks:
+            order = self._order(task)
+            if isinstance(order, worker.Order):
+                orders.append(order)
+            else:
+                self._deal_with(at.of(task), task, order)
+        hired = self._worker(place) if orders else None
+        if hired is None:
+            for order in orders:
+                self.backlog.again(order.task)
+            return
+        for task, outcome in self._attempts(at, hired, orders):
+            self._deal_with(at.of(task), task, outcome)
+
+    def _order(self, task: Task) -> worker.Order | attempt.Outcome:
+        """Returns the order to make a run, or the outcome if there is no need."""
         seen = self.backlog.look(task)
         if seen is not None and not seen.stale:
-            outcome: attempt.Outcome = {"event": "taken", "by": seen.by}
-        elif (known := attempt.settled(task, self._rules)) is not None:
-            outcome = known  # by another sweep
-        else:
-            order = worker.Order(task, self._rules, seen.text if seen else None)
-            hired = self._worker(place)
-            if hired is None:
-                self.backlog.again(task)
-                return
-            outcome = self._attempt(place, hired, order)
-        self._deal_with(place, task, outcome)
+            return {"event": "taken", "by": seen.by}
+        if (known := attempt.settled(task, self._rules)) is not None:
+            return known  # by another sweep
+        return worker.Order(task, self._rules, seen.text if seen else None)
 
-    def _attempt(
-        self, place: int, hired: Worker, order: worker.Order
-    ) -> attempt.Outcome:
-        """Has the worker make an attempt and returns what came of it."""
-        self._events.put(Event("started", place, order.task, {}))
-        for said in hired.make(order):
+    def _attempts(
+        self, at: "_Places", hired: Worker, orders: list[worker.Order]
+    ) -> Iterable[tuple[Task, attempt.Outcome]]:
+        """Has the worker make an attempt at each run; yields what came of them."""
+        tasks = {order.task.run_id: order.task for order in orders}
+        for task in tasks.values():
+            self._events.put(Event("started", at.of(task), task, {}))
+        first, retires = orders[0].task, False
+        for said in hired.make(*orders):
             self._failed_starts = 0
-            if said["event"] in attempt.OUTCOMES:
-                # It ends, or it may be out of memory: another attempt begins afresh.
-                if said["event"] in ("again", "interrupted"):
-                    self._retire(place)
-                return said
-            self._events.put(Event("progress", place, order.task, said))
-        return self._bury(place, hired, order.task)
+            task = tasks[said.pop("run_id", first.run_id)]
+            if said["event"] not in attempt.OUTCOMES:
+                self._events.put(Event("progress", at.of(task), task, said))
+                continue
+            # It ends, or it may be out of memory: another attempt begins afresh.
+            retires |= said["event"] in ("again", "interrupted")
+            del tasks[task.run_id]
+            if retires and not tasks:
+                self._retire(at.place)
+            yield task, said
+            if not tasks:
+                return
+        death = hired.death(first.directory)  # its log is that of all
+        yield from self._buried(at.place, hired, death, list(tasks.values()))
 
-    def _bury(self, place: int, hired: Worker, task: Task) -> attempt.Outcome:
-        """Returns what comes of an attempt whose worker is dead."""
-        reason, note = hired.death(task.directory)
+    def _buried(
+        self, place: int, hired: Worker, death: Death, tasks: list[Task]
+    ) -> Iterable[tuple[Task, attempt.Outcome]]:
+        """Yields what comes of attempts whose worker is dead."""
+        reason, note = death
         self._retire(place)
         if self.backlog.closed:
             reason = "interrupted"
         elif not hired.ready and reason == "gone":
-            return self._after_failed_start(note)
-        return attempt.bury(task, self._rules, reason, note)
+            again = self._after_failed_start(note)
+            yield from ((task, again) for task in tasks)
+            return
+        for task in tasks:
+            yield task, attempt.bury(task, self._rules, reason, note)
 
     def _after_failed_start(self, note: str) -> attempt.Outcome:
         """Returns the outcome of a run that is not to blame."""
@@ -256,7 +296,7 @@ class _Pool:
             return
         self._events.put(Event(kind, place, task, outcome))
         if kind == "again":
-            self.backlog.again(task)
+            self.backlog.failed(task)
         elif kind == "interrupted":
             self.backlog.interrupted(task, got_on=outcome["got_on"])
 
@@ -282,6 +322,24 @@ class _Pool:
         if hired is not None:
             hired.close()
         self._room.leave(place)
+
+
+class _Places:
+    """Where the runs that one worker makes side by side are shown.
+
+    Args:
+      place: of the worker.
+      places: of all workers; those of mates come after them.
+      tasks: that it makes, of which the first has the place itself.
+    """
+
+    def __init__(self, place: int, places: int, tasks: list[Task]):
+        self.place = place
+        self._of = {t.run_id: place + n * places for n, t in enumerate(tasks)}
+
+    def of(self, task: Task) -> int:
+        """Returns the place of a run."""
+        return self._of[task.run_id]
 
 
 class _End:

@@ -37,11 +37,16 @@ class WorkerProcess:
         assert self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
 
-    def make(self, order: worker.Order) -> Iterable[dict[str, Any]]:
-        """Hands over an order and yields what the worker says until it is silent."""
+    def make(
+        self, order: worker.Order, *mates: worker.Order
+    ) -> Iterable[dict[str, Any]]:
+        """Hands over an order and yields what the worker says until it is silent.
+
+        Of several orders the runs are made side by side.
+        """
         self._log_bytes = len(death.log_of(order.task.directory))
         try:
-            self._input.write(worker.message(order) + "\n")
+            self._input.write(worker.message(order, *mates) + "\n")
             self._input.flush()
         except BrokenPipeError:
             return

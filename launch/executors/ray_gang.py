@@ -128,8 +128,11 @@ class Gang:
         self._taken.append((node, taken))
         return taken
 
-    def make(self, order: worker.Order) -> Iterable[dict[str, Any]]:
+    def make(
+        self, order: worker.Order, *mates: worker.Order
+    ) -> Iterable[dict[str, Any]]:
         """Hands over an order and yields what the worker says until it is silent."""
+        assert not mates  # launch/packs.py refuses them
         task = order.task
         self._log_bytes = len(death.log_of(task.directory))
         directory = pathlib.Path(os.path.abspath(task.directory))

@@ -40,6 +40,14 @@ class Event(NamedTuple):
 
 
 Report = Callable[[Event], None]
+Mates = Callable[[Task, Task], bool]
+"""Tells whether a worker can make the second run side by side with the first"""
+
+
+def no_mates(task: Task, other: Task) -> bool:
+    """Every run is made by itself."""
+    del task, other
+    return False
 
 
 class Queue:
@@ -69,6 +77,14 @@ class Queue:
             group = max(waiting, key=self._need)
         self._users[worker] = group
         return self._groups[group].pop()
+
+    def take_mates(self, task: Task, mates: Mates) -> list[Task]:
+        """Returns the tasks of a taken one's group that go with it, taken too."""
+        waiting = self._groups.get(task.group, [])
+        found = [other for other in waiting if mates(task, other)]
+        for other in found:
+            waiting.remove(other)
+        return found
 
     def put(self, task: Task) -> None:
         """Takes a task back that was not finished."""

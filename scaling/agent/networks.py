@@ -229,7 +229,7 @@ def _head(
     return Head(shape[0], outputs, units, layers)
 
 
-def _blocks(number: int, kind: Callable, width: int, layers: Layers) -> nnx.Module:
+def _blocks(number: int, kind: Callable, width: int, layers: Layers) -> Any:
     return nnx.List([kind(width, layers) for _ in range(number)])
 
 

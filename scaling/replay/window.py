@@ -7,7 +7,7 @@ oldest entry that is new enough up to `closed`. Nothing is copied when a segment
 closes.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,7 @@ class Window(NamedTuple):
     priority: Float[Array, "L T"]  # |ν - z| + ε
     cursor: Int[Array, " L"]  # entries ever written
     closed: Int[Array, " L"]  # entries of closed segments
+    drift: Any = ()  # `drift.Drift`, or () where nothing is searched again
 
 
 class Range(NamedTuple):
@@ -98,25 +99,33 @@ def append(
 
 
 def sampleable(window: Window, window_from: Int[Array, ""]) -> Range:
-    """Returns the closed entries searched in call `window_from` or later.
+    """Returns the closed entries searched in call `window_from` or later."""
+    lane = jnp.arange(window.cursor.size)
+    first = first_since(window, lane, jnp.broadcast_to(window_from, lane.shape))
+    return Range(first, jnp.maximum(window.closed, first))
 
-    By bisection: the entries of a lane are in the order of their calls.
+
+def first_since(
+    window: Window, lane: Int[Array, " B"], call: Int[Array, " B"]
+) -> Int[Array, " B"]:
+    """Returns the first entry of each lane searched in a call or later.
+
+    By bisection: the entries of a lane are in the order of their calls. Where there is
+    none it is the lane's next entry.
     """
-    lanes, capacity = window.priority.shape
-    lane = jnp.arange(lanes)
+    capacity = window.priority.shape[1]
 
     def halve(_, bounds):
         low, high = bounds
         middle = (low + high) // 2
-        old = (window.entries.call[lane, middle % capacity] < window_from) & (
-            low < high
-        )
+        old = (window.entries.call[lane, middle % capacity] < call) & (low < high)
         return jnp.where(old, middle + 1, low), jnp.where(old, high, middle)
 
-    oldest = jnp.maximum(window.cursor - capacity, 0)
+    cursor = window.cursor[lane]
+    oldest = jnp.maximum(cursor - capacity, 0)
     bits = max(1, capacity.bit_length())
-    first, _ = jax.lax.fori_loop(0, bits, halve, (oldest, window.cursor))
-    return Range(first, jnp.maximum(window.closed, first))
+    first, _ = jax.lax.fori_loop(0, bits, halve, (oldest, cursor))
+    return first
 
 
 def count_sampleable(window: Window, window_from: Int[Array, ""]) -> Float[Array, ""]:

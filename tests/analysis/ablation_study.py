@@ -2,12 +2,11 @@
 
 import numpy as np
 import pandas as pd
+from offline_table import DATA, ENDS, table, written
 
 from analysis import ablation_cells, ablation_paper, ablation_runs
 
 COLUMNS = [ablation_cells.Column(*network) for network in ablation_paper.MEDIANS]
-DATA = {"env": "e:Plain", "dataset": "rollout@1a2b3c4d", "dataset_frames": 40_000}
-ENDS = {"behaviour_score": 20.0, "random_score": 10.0, "dataset_best_tenth": 25.0}
 HOW = {"frames": 0, "fraction": 1.0, "status": "ok", "eval_episodes": 64, "note": ""}
 TASK = ablation_cells.Task("e:Plain", "rollout@1a2b3c4d", 40_000, 1.0)
 
@@ -39,16 +38,6 @@ def medians(scale, noise, generator, seeds=3, **columns):
         }
         parts.append(runs(f"{target}-{unroll}", **scores, **columns))
     return table(*parts)
-
-
-def table(*parts):
-    return pd.concat(parts, ignore_index=True)
-
-
-def written(folder, *parts):
-    path = folder / "runs.csv"
-    table(*parts).to_csv(path, index=False)
-    return path
 
 
 def study(folder, rows):

@@ -6,28 +6,13 @@ import pathlib
 
 import fakes
 import pytest
+from fake_tasks import task_of
 
 from launch import attempt, errors, interruption
 from launch.executors import backlog, together
-from launch.executors.task import Task
-from scaling import config, execution, lease, ledger, peers, results
+from scaling import lease, ledger, peers, results
 
-SETTINGS = config.Settings(env="jumanji:PacMan-v1")
 RULES = attempt.Rules(max_attempts=2)
-
-
-def task_of(directory, seed=0) -> Task:
-    cell = config.Cell(frames=100, fraction=0.0, seed=seed)
-    run_id = config.run_id(SETTINGS, cell)
-    return Task(
-        run_id=run_id,
-        settings=SETTINGS,
-        cell=cell,
-        directory=directory / "runs" / run_id,
-        how=execution.Execution(),
-        group="g",
-        work=100,
-    )
 
 
 def make(task, rules=RULES, stop=lambda: False) -> attempt.Outcome:
@@ -51,7 +36,7 @@ def make(task, rules=RULES, stop=lambda: False) -> attempt.Outcome:
 def test_what_comes_of_an_attempt_and_the_lease_is_given_back(
     tmp_path, seed, outcome, reason
 ):
-    task = task_of(tmp_path, seed)
+    task = task_of(tmp_path, seed=seed)
     assert outcome.items() <= make(task, stop=lambda: True).items()
     assert [a.reason for a in ledger.attempts(task.directory)] == [reason]
     assert lease.Observer().look(task.directory) is None
@@ -137,7 +122,7 @@ def test_errors_of_the_disk_say_what_to_do(error, way):
 def test_one_process_waits_for_a_run_of_another(tmp_path, monkeypatch):
     monkeypatch.setattr(backlog, "LOOK_S", 0.02)
     monkeypatch.setattr(together.worker, "start_real_runs", lambda: fakes.run)
-    tasks, told = [task_of(tmp_path, seed) for seed in (0, 1)], []
+    tasks, told = [task_of(tmp_path, seed=seed) for seed in (0, 1)], []
     held = lease.acquire(tasks[1].directory)  # the one that comes first
 
     def report(event) -> None:

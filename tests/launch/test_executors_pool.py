@@ -3,29 +3,15 @@
 import threading
 
 import pytest
+from fake_tasks import task_of
 
 from launch import attempt
 from launch.executors import pool
 from launch.executors.death import Death
 from launch.executors.task import Event, Task
-from scaling import config, execution, ledger, results
+from scaling import ledger, results
 
-SETTINGS = config.Settings(env="jumanji:PacMan-v1")
 RULES = attempt.Rules(max_attempts=2)
-
-
-def task_of(directory, frames, seed=0) -> Task:
-    cell = config.Cell(frames=frames, fraction=0.0, seed=seed)
-    run_id = config.run_id(SETTINGS, cell)
-    return Task(
-        run_id=run_id,
-        settings=SETTINGS,
-        cell=cell,
-        directory=directory / "runs" / run_id,
-        how=execution.DEFAULT,
-        group="g",
-        work=frames,
-    )
 
 
 class Worker:
@@ -34,7 +20,7 @@ class Worker:
     def __init__(self, room):
         self.ready, self._room = True, room
 
-    def make(self, order):
+    def make(self, order, *mates):
         self._room.begun.append(order.task.cell.frames)
         begun = attempt.begin(*order)
         assert isinstance(begun, attempt.Attempt)
@@ -139,7 +125,7 @@ def test_a_run_whose_nodes_are_lost_for_ever_is_left_without_a_failed_row(tmp_pa
     ledger.end(task.directory, 1, "interrupted")
 
     class Stuck(Worker):
-        def make(self, order):
+        def make(self, order, *mates):
             begun = attempt.begin(*order)
             assert isinstance(begun, attempt.Attempt)
             begun._held.release()
@@ -157,7 +143,7 @@ def test_workers_that_cannot_start_end_all_in_a_sentence(tmp_path):
     room = Room(reason="gone")
 
     class Stillborn(Worker):
-        def make(self, order):
+        def make(self, order, *mates):
             self.ready = False
             yield from ()
 

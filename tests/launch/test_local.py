@@ -4,15 +4,15 @@ import json
 import os
 import pathlib
 
+import fake_tasks
 import pytest
 
 from launch import attempt
 from launch.executors import backlog, local
 from launch.executors.task import Event, Queue, Task
-from scaling import config, execution, hardware, lease, ledger, results
+from scaling import execution, hardware, lease, ledger, results
 
 FAKES = str(pathlib.Path(__file__).parent)
-SETTINGS = config.Settings(env="jumanji:PacMan-v1")
 
 
 @pytest.fixture(autouse=True)
@@ -20,18 +20,9 @@ def _workers_find_the_fakes(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", FAKES)
 
 
-def task_of(directory, frames=100, seed=0, group="g", work=None, fraction=0.0) -> Task:
-    cell = config.Cell(frames=frames, fraction=fraction, seed=seed)
-    run_id = config.run_id(SETTINGS, cell)
-    return Task(
-        run_id=run_id,
-        settings=SETTINGS,
-        cell=cell,
-        directory=directory / "runs" / run_id,
-        how=execution.Execution(allocate_frames=1000),
-        group=group,
-        work=frames if work is None else work,
-    )
+def task_of(directory, frames=100, seed=0, **known) -> Task:
+    how = execution.Execution(allocate_frames=1000)
+    return fake_tasks.task_of(directory, frames, seed, how=how, **known)
 
 
 def execute(tasks, parallel=1, start="fakes:start", tries=2, **more) -> list[Event]:
@@ -234,7 +225,7 @@ def test_a_run_of_another_sweep_is_left_to_it(tmp_path, quick_looks):
     def report(event: Event) -> None:
         events.append(event)
         if event.kind == "finished" and event.task is mine:  # the other one ends too
-            row = results.identity(SETTINGS, theirs.cell, "factorial")
+            row = results.identity(theirs.settings, theirs.cell, "factorial")
             results.write_row(theirs.directory, {**row, "status": "ok"})
             held.release()
 

@@ -19,6 +19,7 @@ from launch import (
     plan,
     planning_costs,
     planning_display,
+    planning_evaluation,
     planning_forecast,
     planning_networks,
     planning_targets,
@@ -177,7 +178,55 @@ def test_short_episodes_are_counted_by_their_steps():
     one = {"episodes": 8, "steps_of_an_episode": 5, "median_s": 2.0, "compile_s": 1.0}
     settings = config.Settings()  # 300 episodes, 10 points of 16; 490 steps each
     expected = (300 + 160) * 490 * 2.0 / 40
-    assert planning_costs._evaluation(one, settings) == pytest.approx(expected)
+    found = planning_costs._evaluation(one, settings, lambda action: 1.0)
+    assert found == pytest.approx(expected)
+    asked = dataclasses.replace(settings.evaluation, also=("policy", "value"))
+    settings = dataclasses.replace(settings, evaluation=asked)
+    slower = {"mcts": 1.0, "policy": 0.25, "value": 0.5}
+    found = planning_costs._evaluation(one, settings, slower.__getitem__)
+    expected += (0.25 + 0.5) * 300 * 490 * 2.0 / 40
+    assert found == pytest.approx(expected)
+
+
+def test_evaluations_in_other_ways_are_scaled_by_their_operations():
+    asked = dataclasses.replace(DEMO.evaluation, also=("policy", "value"))
+    settings = dataclasses.replace(DEMO, evaluation=asked)
+    found = planning_costs.costs(calibration(), settings, None, acts=True)
+    networks = planning_networks.networks(DEMO)
+    assert found is not None
+    assert networks is not None
+    searched, policy, value = (
+        roofline.flops_per_look(networks, steps) for steps in (8, 0, 5)
+    )
+    expected = 4 * 0.5 + (policy + value) / searched * 0.5
+    assert found.evaluation == pytest.approx(expected)
+    assert found.compiling == 10 + 3 * 5
+    # Those of a study whose targets need no search are evaluated with one all the same.
+    learner = dataclasses.replace(DEMO.learner, target="supervised")
+    cloning = dataclasses.replace(DEMO, learner=learner)
+    found = planning_costs.costs(calibration(), cloning, networks, acts=False)
+    assert found is not None
+    assert found.evaluation == pytest.approx(4 * 0.5)
+    assert found.lane == pytest.approx(policy / searched * LANE)
+
+
+def test_runs_that_do_not_act_look_for_less():
+    """Measured settings were measured in a run that acts."""
+    learner = dataclasses.replace(DEMO.learner, target="crr")
+    settings = dataclasses.replace(DEMO, learner=learner)
+    report = calibration()
+    report["workloads"]["demo"]["settings"] = config.as_dict(settings)
+    acting, other = (
+        planning_costs.costs(report, settings, None, acts=acts)
+        for acts in (True, False)
+    )
+    networks = planning_networks.networks(settings)
+    assert acting is not None
+    assert other is not None
+    assert networks is not None
+    searched, values = (roofline.flops_per_look(networks, n) for n in (13, 5))
+    assert acting.lane == pytest.approx(LANE)
+    assert other.lane == pytest.approx(values / searched * LANE)
 
 
 def test_a_study_is_the_sum_of_what_is_left():
@@ -192,6 +241,10 @@ def test_a_study_is_the_sum_of_what_is_left():
     search, update = planning_networks.operations(networks, DEMO, acts=True)
     last = found.cells[-1]
     assert last.flops == last.account.searched * search + last.account.updates * update
+    played = planning_evaluation.flops(networks, DEMO)
+    assert last.evaluation == played
+    assert last.operations == (last.flops or 0) + (played or 0)
+    assert found.flops == sum(2 * (cell.operations or 0) for cell in found.cells)
 
 
 def test_what_is_finished_takes_no_time(tmp_path):
@@ -231,8 +284,10 @@ def test_chip_hours_are_the_lower_bound_times_the_chips():
     found = planning_targets.modelled(networks, DEMO, account, V5E)
     share = roofline.shares(DEMO, account, hardware.Mesh(data=4), 1)
     bound = roofline.times(networks, DEMO, account, share, V5E.chip)
-    assert found == (4, bound.run)
-    assert found.chip_hours == pytest.approx(bound.chip_hours(4))
+    played = planning_targets.evaluation(networks, DEMO, V5E.chip)
+    assert played > 0
+    assert found == (4, bound.run + played)
+    assert found.chip_hours == pytest.approx(bound.chip_hours(4) + 4 * played / 3600)
 
 
 def test_cells_side_by_side_take_as_long_as_all_chips_or_the_longest():
@@ -305,7 +360,12 @@ def test_what_is_printed(capsys):
     for words in ("2 of 2", "a lower bound from peak rates", price, "measured (demo)"):
         assert words in printed
     planning_display.print_forecast(display.console(), forecast(), None, 1)
-    assert "launch/benchmark.py" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "launch/benchmark.py" in printed
+    assert "without evaluations" not in printed
+    unknown = dataclasses.replace(DEMO, env="gymnasium:LunarLander-v3")
+    planning_display.print_forecast(display.console(), forecast(unknown), None, 1)
+    assert "without evaluations" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

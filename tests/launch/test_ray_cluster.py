@@ -16,22 +16,12 @@ import sys
 import tempfile
 import time
 
+import cluster_sweeps
 import pytest
+from cluster_sweeps import at_work, ends, environment, rows, wait_until
 
 from scaling import ledger, peers, results
 
-TESTS = pathlib.Path(__file__).parents[1]
-SAME = ("score", "score_sd", "digest", "searched_states", "learner_updates", "samples")
-FLAGS = """
---preset demo --env test_run:Corridor --fractions 0.5 --protocol.random-start 0
---protocol.view board --environments 8 --shards 8 --max-lanes 64
---samples-per-search 1 --protocol.stack 2 --protocol.past-actions 1
---network.kind mlp --network.units 16 --network.blocks 1 --network.head-units 16
---value.bins 11 --value.limit 2 --search.simulations 4 --replay.stored-steps 400
---replay.window 1000 --replay.segment-length 6 --replay.warm-up 16
---learner.batch-size 16 --evaluation.episodes 8 --evaluation.curve-points 1
---evaluation.curve-episodes 4 --checkpoint-calls 50 --track none
-"""
 PORT = 6390
 NULL = subprocess.DEVNULL
 NODE = "--num-cpus=2 --object-store-memory=80000000 --disable-usage-stats --block"
@@ -152,45 +142,6 @@ def answers(host: Host) -> bool:
     return process.wait() == 0
 
 
-def wait_until(happened, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.2)
-
-
-def sweep(out: pathlib.Path, *flags: str) -> list[str]:
-    program = str(TESTS.parent / "launch" / "sweep.py")
-    return [sys.executable, program, *FLAGS.split(), "--out", str(out), *flags]
-
-
-def environment() -> dict[str, str]:
-    path = os.pathsep.join([str(TESTS.parent), str(TESTS)])
-    return {**os.environ, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"}
-
-
-def rows(out: pathlib.Path) -> dict[str, dict]:
-    """Returns by run what must not depend on where runs are made."""
-    found = {path.name: results.read_row(path) for path in (out / "runs").iterdir()}
-    assert all(row is not None and row["status"] == "ok" for row in found.values())
-    return {
-        name: {column: row[column] for column in SAME}
-        for name, row in found.items()
-        if row is not None
-    }
-
-
-def at_work(out: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the runs that have a checkpoint and no end."""
-    return [
-        path
-        for path in (out / "runs").glob("*")
-        if (made := ledger.attempts(path))
-        and made[-1].saved is not None
-        and made[-1].reason is None
-    ]
-
-
 def on(host: Host, out: pathlib.Path) -> list[pathlib.Path]:
     """Returns the runs that are at work on a host."""
     pids = host.processes()
@@ -215,7 +166,7 @@ def on_ray(hosts: list[Host], out: pathlib.Path, *flags: str) -> subprocess.Pope
     address = f"{hosts[0].address}:{PORT}"
     where = ["--executor", "ray", "--address", address, "--resources", "CPU=2"]
     return hosts[0].start(
-        *sweep(out, *flags, *where),
+        *cluster_sweeps.command(out, *flags, *where),
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -228,7 +179,7 @@ def alone():
     started: list[subprocess.Popen] = []
 
     def start(out: pathlib.Path, *flags: str) -> subprocess.Popen:
-        command, output = sweep(out, *flags), subprocess.DEVNULL
+        command, output = cluster_sweeps.command(out, *flags), subprocess.DEVNULL
         started.append(
             subprocess.Popen(
                 command, env=environment(), text=True, stdout=output, stderr=output
@@ -240,11 +191,6 @@ def alone():
     for process in started:
         process.terminate()  # unless it has ended
         process.wait(60)
-
-
-def ends(process: subprocess.Popen, status: int = 0) -> None:
-    out, errors = process.communicate(timeout=220)
-    assert process.returncode == status, (out, errors)
 
 
 @pytest.mark.slow

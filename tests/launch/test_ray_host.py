@@ -7,30 +7,20 @@ import pathlib
 import signal
 
 import pytest
+from fake_tasks import task_of
 
 from launch import attempt, worker
 from launch.executors import death, member
 from launch.executors.ray_host import Host
 from launch.executors.task import Task
-from scaling import config, execution, hardware, peers, results
+from scaling import hardware, peers, results
 
 FAKES = str(pathlib.Path(__file__).parent)
-SETTINGS = config.Settings(env="jumanji:PacMan-v1")
 FAKE = ["launch.worker", "--start", "fakes:start"]
 
 
 def message(directory, seed=0) -> tuple[Task, str]:
-    cell = config.Cell(frames=100, fraction=0.0, seed=seed)
-    run_id = config.run_id(SETTINGS, cell)
-    task = Task(
-        run_id=run_id,
-        settings=SETTINGS,
-        cell=cell,
-        directory=directory / "runs" / run_id,
-        how=execution.DEFAULT,
-        group="g",
-        work=1,
-    )
+    task = task_of(directory, seed=seed)
     return task, worker.message(worker.Order(task, attempt.Rules(), None))
 
 

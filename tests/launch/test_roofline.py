@@ -37,6 +37,26 @@ def test_operations_are_network_calls_times_their_own():
     assert roofline.flops_per_update(NETWORKS, SETTINGS) == 3 * 1024 * sample
 
 
+def bootstrapped(settings, **fields):
+    learner = dataclasses.replace(
+        settings.learner, bootstrap="target_network", **fields
+    )
+    return dataclasses.replace(settings, learner=learner)
+
+
+@pytest.mark.parametrize("unrolled", [0, 5])
+def test_a_target_network_judges_the_ends_of_all_value_targets(unrolled):
+    settings = bootstrapped(SETTINGS, unroll_steps=unrolled)
+    sample = 3 * (3e9 + (unrolled + 1) * 0.5e9 + unrolled * 1e9)
+    for _ in range(unrolled + 1):  # one value of each step that is unrolled
+        sample += 3e9 + 0.5e9
+    flops = roofline.flops_per_update(NETWORKS, settings)
+    assert flops == pytest.approx(1024 * sample)
+    learn = flops / 16 / 197e12
+    optimiser = 9 * 4e6 / 819e9
+    assert times(settings=settings).update == pytest.approx(learn + optimiser)
+
+
 def test_with_light_weights_the_time_is_operations_over_the_peak():
     found = times()
     search = 80 * roofline.flops_per_search(NETWORKS, SETTINGS) / 197e12

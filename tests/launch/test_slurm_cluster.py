@@ -10,25 +10,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 
+import cluster_sweeps
 import pytest
+from cluster_sweeps import at_work, ends, rows, wait_until
 
 from scaling import ledger, peers, results
 
-TESTS = pathlib.Path(__file__).parents[1]
-SAME = ("score", "score_sd", "digest", "searched_states", "learner_updates", "samples")
-FLAGS = """
---preset demo --env test_run:Corridor --fractions 0.5 --protocol.random-start 0
---protocol.view board --environments 8 --shards 8 --max-lanes 64
---samples-per-search 1 --protocol.stack 2 --protocol.past-actions 1
---network.kind mlp --network.units 16 --network.blocks 1 --network.head-units 16
---value.bins 11 --value.limit 2 --search.simulations 4 --replay.stored-steps 400
---replay.window 1000 --replay.segment-length 6 --replay.warm-up 16
---learner.batch-size 16 --evaluation.episodes 8 --evaluation.curve-points 1
---evaluation.curve-episodes 4 --checkpoint-calls 50 --track none
-"""
 GRID = ("--budgets", "2e3,1.2e4", "--seeds", "2")
 # A job that is requeued waits as long as its credentials live.
 CONFIGURATION = """
@@ -118,54 +107,17 @@ def output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True).stdout
 
 
-def wait_until(happened, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.1)
-
-
 def sweep(out: pathlib.Path, *flags: str) -> subprocess.Popen:
-    program = str(TESTS.parent / "launch" / "sweep.py")
-    path = os.pathsep.join([str(TESTS.parent), str(TESTS)])
     started.append(
         subprocess.Popen(
-            [sys.executable, program, *FLAGS.split(), *GRID, "--out", str(out), *flags],
-            env={**os.environ, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"},
+            cluster_sweeps.command(out, *GRID, *flags),
+            env=cluster_sweeps.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
     )
     return started[-1]
-
-
-def ends(process: subprocess.Popen, status: int = 0) -> str:
-    out, errors = process.communicate(timeout=220)
-    assert process.returncode == status, (out, errors)
-    return out
-
-
-def rows(out: pathlib.Path) -> dict[str, dict]:
-    """Returns by run what must not depend on where runs are made."""
-    found = {path.name: results.read_row(path) for path in (out / "runs").iterdir()}
-    assert all(row is not None and row["status"] == "ok" for row in found.values())
-    return {
-        name: {column: row[column] for column in SAME}
-        for name, row in found.items()
-        if row is not None
-    }
-
-
-def at_work(out: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the runs that have a checkpoint and no end."""
-    return [
-        path
-        for path in (out / "runs").glob("*")
-        if (made := ledger.attempts(path))
-        and made[-1].saved is not None
-        and made[-1].reason is None
-    ]
 
 
 def job_of(run: pathlib.Path) -> str:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import fake_tasks
 import pytest
 
 pytest.importorskip("submitit", reason="submitit is not installed (extra `slurm`).")
@@ -15,13 +16,12 @@ from launch import attempt
 from launch.executors import slurm_executor, slurm_queue, slurm_watch
 from launch.executors.slurm_queue import Limits
 from launch.executors.task import Event, Task
-from scaling import config, execution, ledger, presets, results
+from scaling import ledger, presets, results
 
 # The extra is there for the slow tests, and not before.
 pytestmark = pytest.mark.slow
 
 FAKES = str(pathlib.Path(__file__).parent)
-SETTINGS = presets.preset("demo").settings
 LIMITS = Limits(60, 90, {"CPU": 1}, None, {}, start="fakes:start")
 JOB = "import pickle, sys; pickle.load(open(sys.argv[1], 'rb'))()"
 
@@ -34,17 +34,8 @@ def _quickly(monkeypatch):
 
 
 def task_of(directory, frames=4000, seed=0) -> Task:
-    cell = config.Cell(frames=frames, fraction=0.5, seed=seed)
-    run_id = config.run_id(SETTINGS, cell)
-    return Task(
-        run_id=run_id,
-        settings=SETTINGS,
-        cell=cell,
-        directory=directory / "runs" / run_id,
-        how=execution.DEFAULT,
-        group="g",
-        work=frames,
-    )
+    demo = presets.preset("demo").settings
+    return fake_tasks.task_of(directory, frames, seed, fraction=0.5, settings=demo)
 
 
 class Queue:
