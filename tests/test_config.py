@@ -32,6 +32,8 @@ def another(declared, value):
         return value + type(value)(1)
     if isinstance(value, str):
         return value + "x"
+    if choices[-1] is not Ellipsis:  # a tuple of that many
+        return (another(choices[0], value[0]), *value[1:])
     return () if value else ("value",)
 
 
