@@ -9,10 +9,10 @@ study: .venv/study
 	$(BIN)/python analysis/fit_scaling.py
 
 test: .venv/test
-	$(BIN)/pytest -n auto -m "not slow"
+	$(BIN)/pytest -n auto --dist worksteal -m "not slow"
 
 test-slow: .venv/test-slow
-	$(BIN)/pytest -n auto -m slow -rs
+	$(BIN)/pytest -n auto --dist worksteal -m slow -rs --durations=40
 
 lint: .venv/test-slow
 	$(BIN)/ruff check .
