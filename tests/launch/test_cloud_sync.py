@@ -1,5 +1,6 @@
 """The copy in a bucket: made, kept, taken up elsewhere, and never destroyed."""
 
+import contextlib
 import functools
 import json
 import os
@@ -232,7 +233,8 @@ def test_a_sweep_goes_on_on_another_machine_to_the_same_end(tmp_path):
         wait_for(lambda: list(first.copy.rglob("checkpoints/*/manifest.json")))
     finally:
         for pid in tree(process.pid):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, signal.SIGKILL)
         process.communicate(timeout=30)
     assert not first.rows()
     second = Machine(tmp_path, "second", "gs://bucket/study")

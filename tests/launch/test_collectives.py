@@ -192,9 +192,11 @@ def check_iteration(program, devices):
 @pytest.mark.slow
 def test_eight_devices_meet_once_an_update_and_never_in_a_search(of_eight):
     check_iteration(of_eight["eight"]["advance"], 8)
-    # For a line of the log: the number and the sum of the episodes that ended.
+    # For a line of the log: numbers of episodes that ended and of searches that were
+    # compared; sums of returns, and of how far policies and values had drifted.
     log = of_eight["eight"]["read_log"]["meetings"]
-    assert [(each["kind"], each["bytes"]) for each in log] == [("all-reduce", 4)] * 2
+    found = [(each["kind"], each["bytes"]) for each in log]
+    assert found == [("all-reduce", 2 * 4), ("all-reduce", 3 * 4)]
 
 
 @pytest.mark.slow
@@ -220,9 +222,9 @@ def test_with_constant_work_a_device_has_constant_operations_and_bytes(of_all):
     for each in found.values():
         for what in ("arguments", "outputs", "aliased", "parameters"):
             assert each[what] == alone[what]
-        # One all-reduce adds its buffer, a sum and a division for each number, and
-        # less than as much again to prepare it;
-        assert 0 <= each["temporaries"] - alone["temporaries"] <= each["parameters"]
+        # One all-reduce adds a sum and a division for each number, and less than as
+        # much again to prepare it; its buffer may be one that was free at that time.
+        assert each["temporaries"] - alone["temporaries"] <= each["parameters"]
         more = each["flops"] - alone["flops"]
         assert 0 <= more <= 3 * (weights + 5)
     # beyond two devices, a device only splits one key for each further shard.
@@ -240,5 +242,5 @@ def test_the_programs_of_host_environments_meet_as_rarely(of_all):
     }
     gradient = host["learn"]["parameters"] + 5 * 4
     expected = {"place": [4], "search": [], "draw": [], "learn": [gradient]}
-    assert sizes == {**expected, "record": [], "read_log": [4, 4]}
+    assert sizes == {**expected, "record": [], "read_log": [2 * 4, 3 * 4]}
     assert host["search"]["search"]

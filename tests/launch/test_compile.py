@@ -275,7 +275,7 @@ def test_the_iteration_compiles_for_a_target(tmp_path, target, module, chips):
     values = compiled(tmp_path, target, module)
     program, log = values["programs"]
     assert (program["name"], log["name"]) == ("advance", "read_log")
-    assert [each["bytes"] for each in log["collectives"]] == [4, 4]
+    assert [each["bytes"] for each in log["collectives"]] == [2 * 4, 3 * 4]
     assert program["search_loop"]
     assert 0 < program["memory"]["total"] < values["chip_memory"]
     assert values["collectives_inside_search"] == 0
