@@ -16,14 +16,19 @@ BEST_VALUES = (9.0, 10.0, 0.0)
 
 
 def model(prior=(0.0, 0.0), values=(0.0, 0.0, 0.0)):
-    """A model whose hidden state is the state's number, and that says these values."""
+    """A model that says these values.
+
+    Its hidden state is the state's number and the reward of the step that led there.
+    """
+
+    def represent(params, history):
+        state = history.observations[:, -1]
+        return jnp.concatenate([state, jnp.zeros_like(state)], axis=1)
 
     def dynamics(params, hidden, action):
         state = hidden[:, 0].astype(jnp.int32)
-        return (
-            FOLLOWING[state, action][:, None].astype(jnp.float32),
-            REWARD[state, action][:, None],
-        )
+        following = FOLLOWING[state, action].astype(jnp.float32)
+        return jnp.stack([following, REWARD[state, action]], axis=1)
 
     def predict(params, hidden):
         logits = jnp.broadcast_to(jnp.array(prior), (hidden.shape[0], 2))
@@ -32,8 +37,9 @@ def model(prior=(0.0, 0.0), values=(0.0, 0.0, 0.0)):
 
     return models.Model(
         init=lambda key: {},
-        represent=lambda params, history: history.observations[:, -1],
+        represent=represent,
         dynamics=dynamics,
+        reward=lambda params, hidden: hidden[:, 1:],
         predict=predict,
         decode=lambda logits: logits[..., 0],
         encode=lambda x: x[..., None],

@@ -61,9 +61,10 @@ def action_values(
     rows, actions = prediction.policy_logits.shape
     action = jnp.tile(jnp.arange(actions, dtype=jnp.int32), rows)
     every = jnp.repeat(judged.hidden, actions, axis=0)
-    following, reward = model.dynamics(params, every, action)
+    following = model.dynamics(params, every, action)
+    reward = model.decode(model.reward(params, following))
     value = model.decode(model.predict(params, following).value_logits)
-    return (model.decode(reward) + discount * value).reshape(rows, actions)
+    return (reward + discount * value).reshape(rows, actions)
 
 
 def sampled_action(judged: Judged, keys: Key[Array, " B"]) -> Int[Array, " B"]:

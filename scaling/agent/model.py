@@ -1,4 +1,4 @@
-"""The learned model as three pure functions: represent, dynamics, predict."""
+"""The learned model as pure functions: represent, dynamics, reward, predict."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -25,8 +25,10 @@ class Model(NamedTuple):
 
     init: Callable[[jax.Array], types.Params]  # key → parameters
     represent: Callable[[types.Params, types.History], Array]  # → hidden [B, ...]
-    dynamics: Callable[..., tuple[Array, Array]] | None  # params, hidden, action →
-    # hidden, reward logits; None: no model, and action values instead of values
+    dynamics: Callable[..., Array] | None  # params, hidden, action → hidden
+    # None: no model, and action values instead of values
+    reward: Callable[[types.Params, Array], Array]  # params, hidden that the dynamics
+    # led to → logits of the reward on the way
     predict: Callable[[types.Params, Array], Prediction]  # params, hidden
     decode: Callable[[Array], Array]  # logits [..., bins] → units of reward
     encode: Callable[[Array], Array]  # units of reward → two-hot [..., bins]
@@ -126,9 +128,11 @@ def make_model(spec: types.EnvSpec, settings: config.Settings) -> Model:
 
     def dynamics(
         params: types.Params, hidden: Array, action: Int[Array, " B"]
-    ) -> tuple[Array, Array]:
-        following, reward = nnx.merge(graph, params).dynamics(hidden, action)
-        return following, reward.astype(storage)
+    ) -> Array:
+        return nnx.merge(graph, params).dynamics(hidden, action)
+
+    def reward(params: types.Params, hidden: Array) -> Array:
+        return nnx.merge(graph, params).dynamics.reward(hidden).astype(storage)
 
     def predict(params: types.Params, hidden: Array) -> Prediction:
         logits = nnx.merge(graph, params).prediction(hidden)
@@ -138,13 +142,14 @@ def make_model(spec: types.EnvSpec, settings: config.Settings) -> Model:
         init=init,
         represent=represent,
         dynamics=dynamics if settings.learner.unroll_steps else None,
+        reward=reward,
         predict=predict,
         decode=lambda logits: value_transform.decode(logits, settings.value),
         encode=lambda x: value_transform.encode(x, settings.value),
     )
 
 
-def dynamics_of(model: Model) -> Callable[..., tuple[Array, Array]]:
+def dynamics_of(model: Model) -> Callable[..., Array]:
     """Returns the dynamics, for what cannot do without a model.
 
     Raises:
@@ -163,7 +168,7 @@ class RowFlops(NamedTuple):
     """Floating-point operations of one row of each network."""
 
     represent: float
-    dynamics: float
+    dynamics: float  # with the reward
     predict: float
 
 
@@ -184,12 +189,16 @@ def row_flops(model: Model, spec: types.EnvSpec, protocol: config.Protocol) -> R
     hidden = jax.eval_shape(model.represent, params, history)
     action = jax.ShapeDtypeStruct((1,), jnp.int32)
 
+    def step(params: types.Params, hidden: Array, action: Array) -> Any:
+        following = dynamics_of(model)(params, hidden, action)
+        return following, model.reward(params, following)
+
     def count(function: Callable, *arguments: object) -> float:
         analysis = jax.jit(function).lower(params, *arguments).cost_analysis()
         return float((analysis or {}).get("flops", 0.0))
 
     return RowFlops(
         represent=count(model.represent, history),
-        dynamics=count(model.dynamics, hidden, action) if model.dynamics else 0.0,
+        dynamics=count(step, hidden, action) if model.dynamics else 0.0,
         predict=count(model.predict, hidden),
     )

@@ -280,7 +280,7 @@ def representation(
 
 
 class Dynamics(nnx.Module):
-    """The next hidden state and the reward logits of a hidden state and an action.
+    """The next hidden state of a hidden state and an action, and the reward's head.
 
     Actions join as one-hot planes or units (M19).
     """
@@ -305,15 +305,14 @@ class Dynamics(nnx.Module):
 
     def __call__(
         self, hidden: Float[Array, "B ..."], action: Array
-    ) -> tuple[Float[Array, "B ..."], Float[Array, "B bins"]]:
-        """Returns the next hidden state and the logits of the reward on the way."""
+    ) -> Float[Array, "B ..."]:
+        """Returns the next hidden state, of which `reward` gives the logits."""
         one_hot = jax.nn.one_hot(action, self.num_actions, dtype=hidden.dtype)
         one_hot = one_hot.reshape(
             one_hot.shape[:1] + (1,) * (hidden.ndim - 2) + one_hot.shape[1:]
         )
         planes = jnp.broadcast_to(one_hot, (*hidden.shape[:-1], self.num_actions))
-        following = self.body(jnp.concatenate([hidden, planes], axis=-1))
-        return following, self.reward(following)
+        return self.body(jnp.concatenate([hidden, planes], axis=-1))
 
 
 class Prediction(nnx.Module):

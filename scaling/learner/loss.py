@@ -62,10 +62,8 @@ def unroll(
     dynamics = model.dynamics
 
     def step(hidden: Array, action_k: Array):
-        following, reward_logits = dynamics(
-            params, scale_gradient(hidden, 0.5), action_k
-        )
-        return following, (following, reward_logits)
+        following = dynamics(params, scale_gradient(hidden, 0.5), action_k)
+        return following, (following, model.reward(params, following))
 
     # Written out, since XLA uses one CPU core for what is in a loop, and predicted in
     # one batch: docs/performance.md has the figures.

@@ -86,10 +86,10 @@ def _recurrent_function(model: models.Model, discount: float) -> Callable:
 
     def expand(params, key, action, hidden):
         del key  # the model is deterministic
-        following, reward_logits = dynamics(params, hidden, action)
+        following = dynamics(params, hidden, action)
         prediction = model.predict(params, following)
         output = mctx.RecurrentFnOutput(
-            reward=model.decode(reward_logits),
+            reward=model.decode(model.reward(params, following)),
             discount=jnp.full(action.shape, discount),
             prior_logits=prediction.policy_logits,
             value=model.decode(prediction.value_logits),

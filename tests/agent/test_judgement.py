@@ -66,9 +66,8 @@ def test_action_values_are_those_of_a_loop_over_rows_and_actions():
     found = judgement.action_values(model, params, look, 0.7)
     for row in range(5):
         for action in range(3):
-            hidden, reward = step(
-                params, look.hidden[row : row + 1], jnp.array([action])
-            )
+            hidden = step(params, look.hidden[row : row + 1], jnp.array([action]))
+            reward = model.reward(params, hidden)
             value = model.decode(model.predict(params, hidden).value_logits)
             expected = model.decode(reward) + 0.7 * value
             assert found[row, action] == pytest.approx(float(expected[0]), abs=1e-5)

@@ -41,7 +41,8 @@ def unrolled_once(spec, settings):
     def unroll(key, history):
         params = networks.init(key)
         hidden = networks.represent(params, history)
-        following, reward = step(params, hidden, jnp.array([0, 1]))
+        following = step(params, hidden, jnp.array([0, 1]))
+        reward = networks.reward(params, following)
         return hidden, following, reward, networks.predict(params, following)
 
     return unroll(jax.random.key(0), history_of(spec))

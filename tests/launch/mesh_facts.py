@@ -153,8 +153,7 @@ def meeting_in_search() -> dict:
     step = models.dynamics_of(model)
 
     def dynamics(params, hidden, action):
-        following, reward = step(params, hidden, action)
-        return jax.lax.pmean(following, sharding.DATA), reward
+        return jax.lax.pmean(step(params, hidden, action), sharding.DATA)
 
     search = mcts.make_search(
         model._replace(dynamics=dynamics), SETTINGS.search, SETTINGS.learner.discount

@@ -70,7 +70,8 @@ def loss_by_definition(params, batch, settings):
             terms = 0.0
             if k > 0:
                 action = batch.action[b, k - 1 : k]
-                hidden, reward = step(params, hidden, action)
+                hidden = step(params, hidden, action)
+                reward = MODEL.reward(params, hidden)
                 code = MODEL.encode(goal.reward[b, k - 1])
                 terms += (
                     settings.reward_weight
