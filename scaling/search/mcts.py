@@ -1,4 +1,4 @@
-"""Batched Monte Carlo tree search: the only file that imports mctx."""
+"""Batched Monte Carlo tree search: lanes of mctx, with the backup of `backup`."""
 
 # mctx annotates its arrays with chex types that a type checker cannot see through.
 # pyright: reportCallIssue=false, reportArgumentType=false, reportReturnType=false
@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Key
 
 from scaling import config, types
 from scaling.agent import model as models
+from scaling.search import backup
 
 SearchFunction = Callable[..., types.Searched]
 
@@ -60,9 +61,10 @@ def _make(
     ) -> types.Searched:
         # The root is evaluated in one batch, outside of the map over rows.
         roots = _roots(model, params, history)
-        return jax.vmap(one_row, in_axes=(None, 0, 0, None, None, None))(
-            params, roots, keys, temperature, expand, settings
-        )
+        with backup.without_copies():
+            return jax.vmap(one_row, in_axes=(None, 0, 0, None, None, None))(
+                params, roots, keys, temperature, expand, settings
+            )
 
     return search
 
