@@ -58,6 +58,14 @@ class Run(NamedTuple):
     agree: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] = sharding.agree
 
 
+class Unwritten(NamedTuple):
+    """A line of the log whose sums are on their way from the device."""
+
+    call: int
+    seconds: float  # that the run had taken
+    summary: run_state.Summary
+
+
 class Now(NamedTuple):
     """Where the run is."""
 
@@ -66,6 +74,7 @@ class Now(NamedTuple):
     saved: float  # when the last checkpoint was begun
     saved_call: int
     told: int = -1  # the last checkpoint that was reported
+    unwritten: Unwritten | None = None
 
 
 def train(run: Run, state: run_state.State, call: int) -> run_state.State:
@@ -98,6 +107,7 @@ def train(run: Run, state: run_state.State, call: int) -> run_state.State:
                 f"The run was asked to stop and is saved at call {now.call} of "
                 f"{run.account.calls}; the same command goes on from there."
             )
+    now, _ = _write(run, now)
     if now.saved_call < now.call:  # else this very state is on the disk
         now = _save(run, now)
     run.saver.wait()
@@ -107,6 +117,7 @@ def train(run: Run, state: run_state.State, call: int) -> run_state.State:
 def _advance(run: Run, now: Now, stop: int) -> Now:
     schedule = padded(run.account.schedule(now.call, stop))
     state = run.loop.advance(now.state, schedule, stop - now.call, run.account.updates)
+    now, _ = _write(run, now)  # while the device works
     jax.block_until_ready(state.metrics)
     peers.group().mark(f"call {stop}")
     run.report({"event": "progress", **log.progress(run.account, stop)})
@@ -114,20 +125,35 @@ def _advance(run: Run, now: Now, stop: int) -> Now:
 
 
 def _log(run: Run, now: Now, is_curve: bool) -> Now:
-    """Returns the run with its sums written as a line of the log."""
+    """Returns the run with its sums read, to be written while it goes on.
+
+    Before a point of the learning curve they are written at once.
+    """
     state, summary = run.loop.read_log(now.state)
+    unwritten = Unwritten(now.call, run.journal.seconds(), summary)
+    now = now._replace(state=state, unwritten=unwritten)
+    if not is_curve:
+        return now
+    now, line = _write(run, now)
+    run.journal.write(_curve_point(run, line, state))
+    _keep_stage(run, now.call, state)
+    return now
+
+
+def _write(run: Run, now: Now) -> tuple[Now, dict[str, Any]]:
+    """Returns the run with no line of the log left to write, and the one written."""
+    if now.unwritten is None:
+        return now, {}
+    call, seconds, summary = now.unwritten
     acts = run.account.environments > 0
     costs = operations.of_runs(run.settings, run.loop.spec, acts)
-    seconds = run.journal.seconds()
-    line = log.train_line(run.account, now.call, summary, seconds, costs)
+    summary = jax.device_get(summary)
+    line = log.train_line(run.account, call, summary, seconds, costs)
     run.journal.write(line)
     log.check(line)
     told = {"episode_return": line["episode_return"]}
-    run.report({"event": "progress", **log.progress(run.account, now.call), **told})
-    if is_curve:
-        run.journal.write(_curve_point(run, line, state))
-        _keep_stage(run, now.call, state)
-    return now._replace(state=state)
+    run.report({"event": "progress", **log.progress(run.account, call), **told})
+    return now._replace(unwritten=None), line
 
 
 def _keep_stage(run: Run, call: int, state: run_state.State) -> None:
@@ -154,6 +180,7 @@ def _decide(run: Run, now: Now, number: int, seconds: float) -> tuple[int, bool,
 
 def _save(run: Run, now: Now) -> Now:
     """Returns the run with a checkpoint begun, unless its sums are no numbers."""
+    now, _ = _write(run, now)
     if not all(np.isfinite(np.asarray(value)) for value in now.state.metrics):
         return now  # the next line of the log ends the run; what is kept is whole
     state, meta = run.loop.whole(now.state), {**run.meta, **run.journal.position()}
