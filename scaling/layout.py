@@ -90,6 +90,7 @@ def _best_steps(settings: config.Settings, account: accounting.Account) -> int:
 
 
 _STEP_FACTS, _SEARCH_FACTS = 17, 36  # bytes of a step, and of a search but its policy
+_NEWEST_SEARCH = 4  # bytes of a step where stored ones are searched again
 
 
 def store_bytes(layout: Layout, observation: int, actions: int) -> int:
@@ -104,4 +105,6 @@ def store_bytes(layout: Layout, observation: int, actions: int) -> int:
     steps = layout.columns * layout.step_capacity + archives
     searches = layout.lanes * layout.window_capacity
     step, search = observation + _STEP_FACTS, _SEARCH_FACTS + 4 * actions
+    if layout.stored_slots:
+        step += _NEWEST_SEARCH
     return layout.shards * (steps * step + searches * search)

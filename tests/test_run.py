@@ -391,6 +391,7 @@ def test_the_size_of_the_stores_is_known_before(tmp_path):
     kept = [*shard.steps._replace(complete=()), *shard.window.entries]
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(kept))
     size += shard.window.priority.nbytes + loop.state.frames.nbytes
+    size += shard.window.drift.newest.nbytes
     layout = layouts.layout_for(SETTINGS, account)
     assert layouts.store_bytes(layout, observation, 2) == size
     loop.close()
