@@ -70,11 +70,14 @@ CALLS = st.lists(
 
 
 def places_of(complete, draws):
-    """A stored step for each draw: of the rings as they are, or of the archive."""
+    """A stored step for each draw: of the rings as they are, or of the archive.
+
+    One slot of a ring is the pending step's, whose observation is there.
+    """
     there = [
         (column, step)
         for column in range(RINGS)
-        for step in range(max(0, complete - SLOTS), complete)
+        for step in range(max(0, complete - SLOTS + 1), complete)
     ]
     there += [(RINGS, step) for step in range(ARCHIVED)]
     return [there[draw % len(there)] for draw in draws]
