@@ -20,9 +20,9 @@ from launch import (
 )
 from scaling import mixing
 
-DESCRIPTION = """Measures search, learner, environments, whole iterations, evaluation
-and checkpoints, with the operations that they make a second and their share of this
-machine's matrix products.
+DESCRIPTION = """Measures search, learner, environments, whole iterations, evaluation,
+checkpoints and a short run, with the operations that they make a second and their share
+of this machine's matrix products; and how far bfloat16 is from float32.
 
 Figures are medians of repeats, without compilation, which is told apart. They are kept
 for plan.py in the user's cache. Other work on the machine makes them wrong."""
@@ -41,7 +41,8 @@ class Benchmark:
     of --preset and the flags of all settings."""
     only: str | None = None
     """Parts to measure, of search, learner, environment, iteration, evaluation,
-    checkpoint (default: all); growth: none but what --growth asks for."""
+    checkpoint, run, precision (default: all); growth: none but what --growth asks
+    for."""
     fractions: str = "0,0.5,0.95"
     """Shares of searched states that are stored ones, of the iterations."""
     frames: str | None = None

@@ -44,33 +44,51 @@ def print_workload(out: rich.console.Console, name: str, found: dict[str, Any]) 
         out.print(f"{name}: {found['note']}.", soft_wrap=True, markup=False)
 
 
-def rows(found: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+Row = tuple[str, ...]
+
+
+def rows(found: dict[str, Any]) -> Iterator[Row]:
     """Yields the rows of a workload's table."""
-    for one in found.get("search", ()):
-        what = f"search of {one['lanes']} states × {one['simulations']} simulations"
-        yield _row(what, one, f"{one['searched_states_per_s']:,.5g} states/s")
-        yield "", "", "", f"{one['simulations_per_s']:,.5g} simulations/s", "", "", ""
-        what = f"  × {one['time_of_bare_mctx']:.3f} of a bare call of mctx"
-        bare = f"{one['bare_mctx_simulations_per_s']:,.5g} simulations/s"
-        yield _row(what, one["bare_mctx"], bare)
-    for one in found.get("learner", ()):
-        rate = f"{one['updates_per_s']:,.4g} updates/s"
-        yield _row(f"update of a batch of {one['batch']}", one, rate)
-    for one in found.get("environment", ()):
-        what = f"{one['environments']} environments"
-        yield _row(what, one, f"{one['frames_per_s']:,.5g} frames/s")
-    for one in found.get("iteration", ()):
-        yield from _iteration(one)
-    for one in found.get("evaluation", ()):
-        steps = one["steps_of_an_episode"]
-        what = f"{one['episodes']} episodes" + (f" of {steps} steps" if steps else "")
-        yield _row(what, one, f"{one['episodes_per_s']:,.4g} episodes/s")
-    for one in found.get("checkpoint", ()):
-        yield _checkpoint("checkpoint of all", one["of_all"])
-        yield _checkpoint("checkpoint of what changed", one)
+    for part, show in _ROWS.items():
+        for one in found.get(part, ()):
+            yield from show(one)
 
 
-def _iteration(one: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+def _search(one: dict[str, Any]) -> Iterator[Row]:
+    what = f"search of {one['lanes']} states × {one['simulations']} simulations"
+    yield _row(what, one, f"{one['searched_states_per_s']:,.5g} states/s")
+    yield "", "", "", f"{one['simulations_per_s']:,.5g} simulations/s", "", "", ""
+    what = f"  × {one['time_of_bare_mctx']:.3f} of a bare call of mctx"
+    bare = f"{one['bare_mctx_simulations_per_s']:,.5g} simulations/s"
+    yield _row(what, one["bare_mctx"], bare)
+
+
+def _learner(one: dict[str, Any]) -> Iterator[Row]:
+    rate = f"{one['updates_per_s']:,.4g} updates/s"
+    yield _row(f"update of a batch of {one['batch']}", one, rate)
+
+
+def _environment(one: dict[str, Any]) -> Iterator[Row]:
+    what = f"{one['environments']} environments"
+    yield _row(what, one, f"{one['frames_per_s']:,.5g} frames/s")
+
+
+def _evaluation(one: dict[str, Any]) -> Iterator[Row]:
+    steps = one["steps_of_an_episode"]
+    what = f"{one['episodes']} episodes" + (f" of {steps} steps" if steps else "")
+    yield _row(what, one, f"{one['episodes_per_s']:,.4g} episodes/s")
+
+
+def _checkpoints(one: dict[str, Any]) -> Iterator[Row]:
+    yield _checkpoint("checkpoint of all", one["of_all"])
+    yield _checkpoint("checkpoint of what changed", one)
+
+
+def _run(one: dict[str, Any]) -> Iterator[Row]:
+    yield _row(f"a whole run of {one['calls']} calls", one, "")
+
+
+def _iteration(one: dict[str, Any]) -> Iterator[Row]:
     what = (
         f"call at {one['fraction']:g}: {one['lanes']} lanes, {one['frames']:,} frames"
     )
@@ -91,7 +109,27 @@ def _iteration(one: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     )
 
 
-def _row(what: str, one: dict[str, Any], rate: str) -> tuple[str, ...]:
+def _precision(one: dict[str, Any]) -> Iterator[Row]:
+    errors = {
+        "policy logits": one["policy_logits"],
+        "value logits": one["value_logits"],
+        "reward logits": one["reward_logits"],
+        "gradient": one["gradient"],
+        "root values of a search": one["searched_value"],
+    }
+    yield f"{one['precision']} against f32, errors of norms", *[""] * 6
+    for what, error in errors.items():
+        yield f"  {what}", f"{error:.2%}", *[""] * 5
+    yield (
+        "  total variation of its policies",
+        f"{one['searched_policy']:.2%}",
+        "",
+        f"{one['same_action']:.1%} same actions",
+        *[""] * 3,
+    )
+
+
+def _row(what: str, one: dict[str, Any], rate: str) -> Row:
     spread = (one["slowest_s"] - one["fastest_s"]) / one["median_s"]
     return (
         what,
@@ -109,7 +147,7 @@ def _share(one: dict[str, Any]) -> tuple[str, str]:
     return f"{one['flops_per_s'] / 1e9:,.4g}", f"{one['share_of_peak']:.0%}"
 
 
-def _checkpoint(what: str, one: dict[str, Any]) -> tuple[str, ...]:
+def _checkpoint(what: str, one: dict[str, Any]) -> Row:
     held = f"{_ms(one['held_s'])} held"
     wrote = f"{_ms(one['wrote_s'])} beside, {one['bytes'] / 1e6:,.4g} MB"
     return what, held, "", wrote, "", "", ""
@@ -117,6 +155,18 @@ def _checkpoint(what: str, one: dict[str, Any]) -> tuple[str, ...]:
 
 def _ms(seconds: float) -> str:
     return f"{seconds * 1e3:,.4g} ms"
+
+
+_ROWS = {
+    "search": _search,
+    "learner": _learner,
+    "environment": _environment,
+    "iteration": _iteration,
+    "evaluation": _evaluation,
+    "checkpoint": _checkpoints,
+    "run": _run,
+    "precision": _precision,
+}
 
 
 def load_note(report: dict[str, Any]) -> str:

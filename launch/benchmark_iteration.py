@@ -15,7 +15,7 @@ from launch import benchmark_workloads, measure
 from scaling import accounting, config, hardware, layout, loops, sharding, training
 from scaling.envs import registry
 
-_SEED = 100
+SEED = 100  # of the runs that are made
 _PILOT = 8  # calls that tell how many suit the time there is
 _MOST_OF_AN_UPDATE = 16  # calls that are made for the sake of one update
 
@@ -57,7 +57,7 @@ def account_of(
       ValueError: if the budget is too small for such a run.
     """
     settings = workload.settings
-    cell = config.Cell(frames=workload.frames, fraction=fraction, seed=_SEED)
+    cell = config.Cell(frames=workload.frames, fraction=fraction, seed=SEED)
     per_step = registry.frames_per_step(settings.env, settings.protocol)
     return accounting.account_for(settings, cell, per_step)
 
@@ -70,7 +70,7 @@ def begun(
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         directory = pathlib.Path(name)
         mesh = sharding.make_mesh(hardware.ALL_DEVICES, account.shards)
-        loop = loops.make(settings, _SEED, account, mesh, directory)
+        loop = loops.make(settings, SEED, account, mesh, directory)
         try:
             yield Going(loop, mesh, account, loop.state, 0), directory
         finally:

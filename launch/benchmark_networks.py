@@ -102,10 +102,10 @@ def _bare(params: Any, seen: Any, key: Any, *, agent: Agent) -> Any:
 
     def expand(params: Any, key: Any, action: Any, hidden: Any) -> Any:
         del key  # the model is deterministic
-        following, reward = dynamics(params, hidden, action)
+        following = dynamics(params, hidden, action)
         found = model.predict(params, following)
         output = mctx.RecurrentFnOutput(
-            reward=model.decode(reward),
+            reward=model.decode(model.reward(params, following)),
             discount=jnp.full(action.shape, settings.learner.discount),
             prior_logits=found.policy_logits,
             value=model.decode(found.value_logits),

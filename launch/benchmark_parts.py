@@ -9,7 +9,9 @@ from launch import (
     benchmark_iteration,
     benchmark_networks,
     benchmark_playing,
+    benchmark_precision,
     benchmark_report,
+    benchmark_run,
     benchmark_workloads,
     measure,
 )
@@ -102,6 +104,16 @@ def _checkpoint(workload, agent, asked):
     return [benchmark_checkpoint.measure_checkpoint(workload, _STORED, asked.effort)]
 
 
+def _run(workload, agent, asked):
+    del agent
+    return benchmark_run.measure_run(workload, asked.effort)
+
+
+def _precision(workload, agent, asked):
+    del agent, asked
+    return benchmark_precision.measure_precision(workload)
+
+
 Measure = Callable[
     [benchmark_workloads.Workload, benchmark_networks.Agent, Asked],
     list[dict[str, Any]],
@@ -113,4 +125,6 @@ _MEASURES: dict[str, Measure] = {
     "iteration": _iteration,
     "evaluation": _evaluation,
     "checkpoint": _checkpoint,
+    "run": _run,
+    "precision": _precision,
 }

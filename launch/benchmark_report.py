@@ -26,6 +26,8 @@ PARTS = (
     "iteration",
     "evaluation",
     "checkpoint",
+    "run",
+    "precision",
 )
 # What must be alike for figures of two days to be of one machine.
 _IDENTITY = ("devices", "processor", "cores", "cores_of_machine")

@@ -2,11 +2,12 @@
 
 A run of C calls with L lanes each and U updates takes
 
-    C · (fixed + L · lane) + U · update + evaluation
+    C · (fixed + L · lane) + U · update + evaluation + beside
 
 with `fixed` and `lane` fitted to the calls of several fractions, made without their
 updates, and `update` what those add. Evaluations in ways that were not measured are
-scaled by their operations. Compilation is apart: runs of one shape share it.
+scaled by their operations. `beside` is what a short whole run took more than this: to
+begin, its log, checkpoints and row. Compilation is apart: runs of one shape share it.
 """
 
 import math
@@ -39,6 +40,7 @@ class Costs(NamedTuple):
     lane: float  # of a lane of a call
     update: float
     evaluation: float  # of all evaluations of a run
+    beside: float  # of a run, whatever its length
     compiling: float  # of the programs of one shape
     source: str  # where the figures come from
 
@@ -129,11 +131,19 @@ def _costs(
     def slower(action: config.Action) -> float:
         return planning_evaluation.step_flops(networks, settings, action) / before
 
+    update = max(0.0, most["update_s"] or 0.0)
+
+    def beside(run: dict[str, Any]) -> float:
+        calls = run["calls"] * (fixed + lane * run["lanes"]) + run["updates"] * update
+        a_round = sum(one["median_s"] / _rounds(one) for one in played)
+        return max(0.0, run["median_s"] - calls - run["rounds"] * a_round)
+
     return Costs(
         fixed=fixed,
         lane=lane * scale[0],
-        update=max(0.0, most["update_s"] or 0.0) * scale[1],
+        update=update * scale[1],
         evaluation=sum(_evaluation(one, settings, slower) for one in played),
+        beside=max(map(beside, found.get("run", [])), default=0.0),
         compiling=max(call["compile_s"] for call in calls)
         + ways * sum(one["compile_s"] for one in played),
         source=source,
@@ -194,7 +204,7 @@ def _evaluation(
     for found in planning_evaluation.played(settings):
         if steps is None:
             number = planning_evaluation.rounds(settings, found)
-            measured = math.ceil(one["episodes"] / planning_evaluation.LANES)
+            measured = _rounds(one)
         else:
             typical = planning_evaluation.episode_steps(settings) or 0
             number = sum(found.episodes) * typical
@@ -203,7 +213,13 @@ def _evaluation(
     return seconds
 
 
+def _rounds(one: dict[str, Any]) -> int:
+    """Returns how often as many episodes as go side by side were measured at once."""
+    return math.ceil(one["episodes"] / planning_evaluation.LANES)
+
+
 def run_seconds(found: Costs, account: accounting.Account) -> float:
     """Returns the seconds of a run, without compilation."""
     call = found.fixed + found.lane * account.lanes
-    return account.calls * call + account.updates * found.update + found.evaluation
+    once = found.evaluation + found.beside
+    return account.calls * call + account.updates * found.update + once

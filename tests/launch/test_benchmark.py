@@ -226,6 +226,19 @@ def test_every_figure_has_its_row(capsys):
                 "of_all": {"held_s": 0.2, "wrote_s": 1.0, "bytes": 9e7},
             }
         ],
+        "run": [{"calls": 100, **TIMING}],
+        "precision": [
+            {
+                "precision": "bf16",
+                "policy_logits": 0.01,
+                "value_logits": 0.01,
+                "reward_logits": 0.01,
+                "gradient": 0.0234,
+                "searched_value": 0.01,
+                "searched_policy": 0.005,
+                "same_action": 0.97,
+            }
+        ],
     }
     benchmark_display.print_workload(display.console(), "demo", found)
     printed = capsys.readouterr().out
@@ -239,6 +252,10 @@ def test_every_figure_has_its_row(capsys):
         "without its 5 updates",
         "8 episodes of 5 steps",
         "2 ms held",
+        "a whole run of 100 calls",
+        "bf16 against f32",
+        "2.34%",
+        "97.0% same actions",
         "demo: smaller.",
     ):
         assert words in printed

@@ -15,6 +15,7 @@ from launch import (
     benchmark_parts,
     benchmark_playing,
     benchmark_plot,
+    benchmark_precision,
     benchmark_workloads,
     measure,
     roofline,
@@ -157,7 +158,7 @@ def test_growth_is_drawn_the_same_each_time_with_a_table_beside(tmp_path):
 @pytest.mark.slow
 def test_whole_parts_of_a_small_run(tmp_path):
     asked = benchmark_parts.Asked(
-        ("iteration", "evaluation", "checkpoint"),
+        ("iteration", "evaluation", "checkpoint", "run"),
         (0.75,),
         EFFORT,
         5,
@@ -174,6 +175,18 @@ def test_whole_parts_of_a_small_run(tmp_path):
     assert evaluation["episodes"] == 4
     (checkpoint,) = found["checkpoint"]
     assert checkpoint["of_all"]["bytes"] > 0
+    (run,) = found["run"]
+    assert (run["calls"], run["lanes"], run["frames"]) == (100, 4, 400)
+    assert run["rounds"] == 1 + 10 * 16 / 4  # the last network's, and a curve's
+    assert run["median_s"] > evaluation["median_s"]
+
+
+def test_bfloat16_is_near_float32_and_is_not_it():
+    (found,) = benchmark_precision.measure_precision(TINY)
+    for name in ("policy_logits", "value_logits", "reward_logits", "gradient"):
+        assert 1e-4 < found[name] < 0.1
+    assert 0 < found["searched_policy"] < 0.1
+    assert 0 < found["searched_value"] < 0.5
 
 
 @pytest.mark.slow
