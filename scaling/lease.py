@@ -24,12 +24,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from scaling import peers
+from scaling.lease_entries import Entries, Folder
 
 NAME = "lease"
 BEAT_S = 5.0  # between the holder's signs of life
 EXPIRY_S = 60.0  # without one, after which an observer takes the holder for gone
 _PAUSE_S = 0.02
-_ENTRY = "{:08d}"
 
 
 class TakenError(RuntimeError):
@@ -50,40 +50,56 @@ class Sighting(NamedTuple):
 
 
 class Observer:
-    """Tells leases that are alive from stale ones, by this process's own clock."""
+    """Tells leases that are alive from stale ones, by this process's own clock.
 
-    def __init__(self) -> None:
-        self._seen: dict[pathlib.Path, tuple[bytes, float]] = {}
+    Args:
+      expiry_s: without a sign of life, after which a holder is taken for gone; None:
+        `EXPIRY_S`.
+    """
+
+    def __init__(self, expiry_s: float | None = None) -> None:
+        self._expiry_s = expiry_s
+        self._seen: dict[Entries, tuple[bytes, float]] = {}
 
     def look(self, run_directory: pathlib.Path) -> Sighting | None:
-        """Returns the lease that is held, `stale` if its holder is; None: it is free.
+        """Returns the lease of a run that is held; None: it is free.
 
         It takes looks over a minute to find a holder on another machine gone.
         """
-        seen = _held(run_directory)
+        return self.look_at(Folder(run_directory / NAME))
+
+    def look_at(self, entries: Entries) -> Sighting | None:
+        """Returns the lease that is held, `stale` if its holder is; None: it is free.
+
+        It takes looks over the expiry to find a holder on another machine gone.
+        """
+        expiry_s = EXPIRY_S if self._expiry_s is None else self._expiry_s
+        seen = _held(entries)
         if seen is None:
-            self._seen.pop(run_directory, None)
+            self._seen.pop(entries, None)
             return None
         now = time.monotonic()
-        text, since = self._seen.get(run_directory, (None, now))
+        text, since = self._seen.get(entries, (None, now))
         if text != seen.text:
             since = now
-        self._seen[run_directory] = (seen.text, since)
-        return seen._replace(stale=now - since > EXPIRY_S)
+        self._seen[entries] = (seen.text, since)
+        return seen._replace(stale=now - since > expiry_s)
 
 
 class Lease:
     """A lease that this process holds and keeps alive until it is released."""
 
-    def __init__(self, path: pathlib.Path, content: dict[str, Any]):
-        self._path, self._content, self._beats = path, content, 0
+    def __init__(self, entries: Entries, number: int, content: dict[str, Any]):
+        self._entries, self._number = entries, number
+        self._content, self._beats = content, 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, daemon=True)
         self._lost: Callable[[], None] = _end
+        self._beat_s = BEAT_S
 
-    def begin(self, lost: Callable[[], None]) -> "Lease":
+    def begin(self, lost: Callable[[], None], beat_s: float | None = None) -> "Lease":
         """Starts the signs of life; `lost` is called should the lease be taken."""
-        self._lost = lost
+        self._lost, self._beat_s = lost, BEAT_S if beat_s is None else beat_s
         self._thread.start()
         return self
 
@@ -95,7 +111,7 @@ class Lease:
 
     def held(self) -> bool:
         """Tells whether the lease is still this process's."""
-        return _highest(self._path.parent) == int(self._path.name)
+        return _highest(self._entries) == self._number
 
     def release(self) -> None:
         """Gives the lease back; it may have been lost before."""
@@ -107,7 +123,7 @@ class Lease:
             self._write(released=True)
 
     def _keep(self) -> None:
-        while not self._over.wait(BEAT_S):
+        while not self._over.wait(self._beat_s):
             try:
                 if not self.held():
                     self._lost()
@@ -119,10 +135,7 @@ class Lease:
     def _write(self, *, released: bool) -> None:
         self._beats += 1
         text = _as_text({**self._content, "released": released, "beat": self._beats})
-        # In place and equally long, with no moment in which the file is empty.
-        with self._path.open("r+b", buffering=0) as file:
-            file.write(text)
-            os.fsync(file.fileno())
+        self._entries.rewrite(self._number, text)
 
 
 def _end() -> None:
@@ -153,50 +166,60 @@ def acquire(
     """
     folder = run_directory / NAME
     folder.mkdir(parents=True, exist_ok=True)
+    return take(Folder(folder), over, lost)
+
+
+def take(
+    entries: Entries,
+    over: bytes | None,
+    lost: Callable[[], None],
+    beat_s: float | None = None,
+) -> Lease:
+    """Returns a lease wherever its entries are; else as `acquire`.
+
+    Args:
+      entries: of the lease.
+      over: what an `Observer` saw.
+      lost: called from a thread.
+      beat_s: between signs of life; None: `BEAT_S`.
+
+    Raises:
+      TakenError: if another process holds it.
+    """
     while True:
-        seen = _held(run_directory)
+        seen = _held(entries)
         if seen is not None and seen.text != over:
             raise TakenError(seen.by)
         made = _create(
-            folder, _highest(folder) + 1 if seen is None else seen.number + 1
+            entries, _highest(entries) + 1 if seen is None else seen.number + 1
         )
         if made is not None:
-            return made.begin(lost)
+            return made.begin(lost, beat_s)
         time.sleep(_PAUSE_S)  # until a shared disk shows what the other one made
 
 
-def _create(folder: pathlib.Path, number: int) -> Lease | None:
+def _create(entries: Entries, number: int) -> Lease | None:
     """Returns the lease of that number, None if another process was faster."""
-    path, content = folder / _ENTRY.format(number), _who()
-    try:
-        file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    except FileExistsError:
+    content = _who()
+    text = _as_text({**content, "released": False, "beat": 0})
+    if not entries.create(number, text):
         return None
-    try:
-        os.write(file, _as_text({**content, "released": False, "beat": 0}))
-        os.fsync(file)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(file)
-    if _highest(folder) != number:  # others went on and swept this number away
-        path.unlink(missing_ok=True)
+    if _highest(entries) != number:  # others went on and swept this number away
+        entries.remove(number)
         return None
-    for old in _numbers(folder):
+    for old in entries.numbers():
         if old < number:
-            (folder / _ENTRY.format(old)).unlink(missing_ok=True)
-    return Lease(path, content)
+            entries.remove(old)
+    return Lease(entries, number, content)
 
 
-def _held(run_directory: pathlib.Path) -> Sighting | None:
+def _held(entries: Entries) -> Sighting | None:
     """Returns the lease that is held; None: it is free, or its process is dead here."""
-    folder = run_directory / NAME
     while True:
-        if not (number := _highest(folder)):
+        if not (number := _highest(entries)):
             return None
         try:
-            text = (folder / _ENTRY.format(number)).read_bytes()
+            text = entries.read(number)
         except FileNotFoundError:  # it went from hand to hand just now
             continue
         break
@@ -210,16 +233,9 @@ def _held(run_directory: pathlib.Path) -> Sighting | None:
     return Sighting(number, text, by)
 
 
-def _highest(folder: pathlib.Path) -> int:
-    """Returns the highest number in a lease's folder, 0 if there is none."""
-    return max(_numbers(folder), default=0)
-
-
-def _numbers(folder: pathlib.Path) -> list[int]:
-    try:
-        return [int(name) for name in os.listdir(folder) if name.isdigit()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+def _highest(entries: Entries) -> int:
+    """Returns the highest number there is, 0 if there is none."""
+    return max(entries.numbers(), default=0)
 
 
 def _as_text(content: dict[str, Any]) -> bytes:

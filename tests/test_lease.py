@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from scaling import lease
+from scaling import lease, lease_entries
 
 
 def taken(directory, **more):
@@ -219,7 +219,9 @@ def test_who_comes_too_late_for_a_number_gets_nothing(tmp_path, number):
     for _ in range(2):
         lease.acquire(tmp_path).release()
     with lease.acquire(tmp_path) as held:
-        assert lease._create(tmp_path / lease.NAME, number) is None
+        assert (
+            lease._create(lease_entries.Folder(tmp_path / lease.NAME), number) is None
+        )
         assert held.held()
         assert [path.name for path in (tmp_path / lease.NAME).iterdir()] == ["00000003"]
 
