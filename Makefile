@@ -32,7 +32,8 @@ clean:
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	touch $@
 
-# With the compilers for hardware that is not here, and the services of executors.
+# With the compilers for hardware that is not here, the services of executors, and
+# stores with their clients.
 .venv/test-slow: .venv/test
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,tpu-compile,gpu-compile,ray,slurm]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,tpu-compile,gpu-compile,ray,slurm,gcs,s3,stores]'
 	touch $@

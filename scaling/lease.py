@@ -87,10 +87,15 @@ class Observer:
 
 
 class Lease:
-    """A lease that this process holds and keeps alive until it is released."""
+    """A lease that this process holds and keeps alive until it is released.
+
+    Attributes:
+      number: of its entry.
+      id: that no other lease has.
+    """
 
     def __init__(self, entries: Entries, number: int, content: dict[str, Any]):
-        self._entries, self._number = entries, number
+        self._entries, self.number, self.id = entries, number, content["id"]
         self._content, self._beats = content, 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, daemon=True)
@@ -111,7 +116,7 @@ class Lease:
 
     def held(self) -> bool:
         """Tells whether the lease is still this process's."""
-        return _highest(self._entries) == self._number
+        return _highest(self._entries) == self.number
 
     def release(self) -> None:
         """Gives the lease back; it may have been lost before."""
@@ -135,7 +140,7 @@ class Lease:
     def _write(self, *, released: bool) -> None:
         self._beats += 1
         text = _as_text({**self._content, "released": released, "beat": self._beats})
-        self._entries.rewrite(self._number, text)
+        self._entries.rewrite(self.number, text)
 
 
 def _end() -> None:
