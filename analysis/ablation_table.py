@@ -73,6 +73,11 @@ def output_directory(settings: Settings) -> pathlib.Path:
 
 def main(settings: Settings) -> None:
     """Reads, computes, writes and prints."""
+    with fit_scaling.here(settings) as local:
+        _tabulate(local)
+
+
+def _tabulate(settings: Settings) -> None:
     from analysis import ablation_findings, ablation_runs, ablation_sections, files
 
     with fit_scaling.status_2():

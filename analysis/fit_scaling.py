@@ -10,7 +10,7 @@ import dataclasses
 import pathlib
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if not __package__:
     # As a script, the folder of this file comes first on the path, where the
@@ -20,6 +20,7 @@ if not __package__:
 if TYPE_CHECKING:
     from analysis import study
 
+T = TypeVar("T")
 # pandas, scipy and matplotlib are imported where they are used: --help is instant.
 
 
@@ -28,7 +29,7 @@ class Settings:
     """What to read and where to write."""
 
     results: pathlib.Path = pathlib.Path("results")
-    """Directory of a study; its results.csv is read."""
+    """Directory of a study, or gs://… or s3://…; its results.csv is read."""
     table: tuple[pathlib.Path, ...] = ()
     """Tables to read instead: CSV files with at least the columns frames, fraction,
     seed and score (env, status, control, curve_of and others are used if there)."""
@@ -108,8 +109,26 @@ def status_2() -> Iterator[None]:
         raise SystemExit(2) from None
 
 
+@contextlib.contextmanager
+def here(settings: T) -> Iterator[T]:
+    """Yields settings with copies in place of what is in buckets; status 2 without."""
+    from scaling.buckets import flags, mirror
+
+    with contextlib.ExitStack() as stack:
+        with status_2():
+            local = stack.enter_context(flags.here(settings, without=mirror.STATES))
+        yield local
+        with status_2():
+            stack.close()  # what was written goes to the bucket
+
+
 def main(settings: Settings) -> None:
     """Reads, analyses, writes and prints."""
+    with here(settings) as local:
+        _analyse(local)
+
+
+def _analyse(settings: Settings) -> None:
     from analysis import files, table, terminal
 
     with status_2():

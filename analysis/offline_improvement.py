@@ -66,6 +66,11 @@ def output_directory(settings: Settings) -> pathlib.Path:
 
 def main(settings: Settings) -> None:
     """Reads, computes, writes and prints."""
+    with fit_scaling.here(settings) as local:
+        _compare(local)
+
+
+def _compare(settings: Settings) -> None:
     from analysis import files, offline_levels, offline_runs, offline_scores
 
     with fit_scaling.status_2():

@@ -48,7 +48,7 @@ class Ablation:
     first_seed: int = 0
     """The first seed; the others follow."""
     out: pathlib.Path = pathlib.Path("results/ablation")
-    """Directory of the columns."""
+    """Directory of the columns, or gs://BUCKET/FOLDER, s3://BUCKET/FOLDER."""
     parallel: int | None = None
     """Runs at a time (default: as in launch/sweep.py)."""
     where: executing.FlatWhere = executing.HERE
@@ -146,7 +146,13 @@ def ablation(argv: Sequence[str]) -> int:
             "The columns of an ablation are made in one process after another; with "
             "several processes run each with launch/sweep.py, --out DIR/TARGET-UNROLL."
         )
+    writes, executor = not flags.dry_run, flags.where.executor
+    with running.here(flags, flags.how, writes, executor) as local:
+        return _ablation(local)
 
+
+def _ablation(flags: Ablation) -> int:
+    """Makes the columns in a directory of this machine."""
     console, left = display.console(), 0
     for asked in asked_of(flags):
         console.rule(asked.out.name)

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 
 import tyro
 
-from launch import grid, places
+from launch import grid
 from scaling import config, mixing, selection
 from scaling.datasets import compatibility, episodes, identity, manifest
 from scaling.envs import known, registry
@@ -48,8 +48,6 @@ def bind(settings: config.Settings, data: Data, fractions: Sequence[float]) -> B
         for kind, path in dataclasses.asdict(data).items()
         if path is not None
     }
-    for kind, path in held.items():
-        places.check(path, f"--{kind}")
     names = {kind: identity.identity(path) for kind, path in held.items()}
     settings = dataclasses.replace(settings, data=config.Data(**names))
     mixing.check(settings, fractions)

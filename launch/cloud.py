@@ -15,9 +15,9 @@ from launch import (
     cloud_sweep,
     cloud_task,
     command,
-    places,
 )
 from scaling import results, targets
+from scaling.buckets import addresses
 
 DESCRIPTION = """Writes the files with which a sweep runs on a cloud, and prints the
 commands that use them; it runs none of them and asks no cloud. The flags of sweep.py
@@ -65,8 +65,8 @@ class Cloud:
     provider: Literal["all", "gcloud", "skypilot", "gke"] = "all"
     """What to write files for; `all`: for those that can run it."""
     bucket: str | None = None
-    """gs://BUCKET/FOLDER, or s3:// with SkyPilot: the output is copied there while the
-    sweep runs, and back when it goes on elsewhere; for one machine."""
+    """gs://BUCKET/FOLDER, or s3:// with SkyPilot: the output of one machine is there
+    (sweep.py --out)."""
     share: str | None = None
     """HOST:/EXPORT of an NFS server, such as Filestore: the output is written there;
     what a target of several machines needs."""
@@ -94,7 +94,7 @@ def cloud(argv: Sequence[str]) -> int:
     """
     own, sweep = _split(argv)
     flags = tyro.cli(Cloud, args=own, description=DESCRIPTION)
-    places.check(flags.out, "--out")
+    addresses.refuse(flags.out, "--out")
     if flags.out.exists() and not flags.out.is_dir():
         raise ValueError(f"--out {flags.out} is a file; choose a folder.")
     task = task_of(flags, sweep)

@@ -13,6 +13,7 @@ import tyro
 from launch import checks, command, display, evaluate, grid, stores
 from launch.bar import Bar, say
 from scaling import config, presets, results, stages
+from scaling.buckets import flags as buckets
 from scaling.datasets import (
     episodes,
     manifest_file,
@@ -34,9 +35,10 @@ class Collect:
     """The flags of `collect.py`."""
 
     policy: Annotated[str, tyro.conf.Positional]
-    """Who plays: the directory of a run, or `random`."""
+    """Who plays: the directory of a run, also in a bucket, or `random`."""
     out: pathlib.Path
-    """Directory to make; a finished one is left as it is."""
+    """Directory to make; a finished one is left as it is. gs://BUCKET/FOLDER and
+    s3://BUCKET/FOLDER get it when it is whole."""
     frames: str | None = None
     """Environment frames, as 3e4: the episode that reaches them is the last."""
     episodes: int | None = None
@@ -69,11 +71,16 @@ def collect(argv: Sequence[str]) -> int:
     Raises:
       ValueError: if something asked for is impossible; nothing is written then.
     """
-    flags = command.parse(Collect, argv, DESCRIPTION)
-    _check(flags)
-    _limits(flags)
+    given = command.parse(Collect, argv, DESCRIPTION)
+    _check(given)
+    _limits(given)
+    with buckets.here(given, keeps=("out",)) as flags:
+        return _collect(flags, shlex.join(["collect.py", *argv]))
+
+
+def _collect(flags: Collect, words: str) -> int:
+    """Makes the store in a directory of this machine."""
     settings, facts = _who(flags)
-    words = shlex.join(["collect.py", *argv])
     try:
         store = _collected(flags, settings, facts, words)
         if flags.minari is not None:

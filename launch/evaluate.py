@@ -9,6 +9,7 @@ import tyro
 
 from launch import command, display
 from scaling import config, results
+from scaling.buckets import flags as buckets
 
 DESCRIPTION = """Evaluates the network of a finished run again, on its own protocol and
 seeds. The run's row is not changed."""
@@ -20,7 +21,7 @@ class Evaluate:
     """The flags of `evaluate.py`."""
 
     run: Annotated[pathlib.Path, tyro.conf.Positional]
-    """Directory of the run: DIR/runs/RUN_ID."""
+    """Directory of the run: DIR/runs/RUN_ID, also with DIR in a bucket."""
     episodes: int | None = None
     """Whole episodes, every one counted (default: as many as in the run)."""
     action: config.Action | None = None
@@ -54,9 +55,14 @@ def evaluate(argv: Sequence[str]) -> int:
     Raises:
       ValueError: if the run is not finished, or no episode is asked for.
     """
-    flags = tyro.cli(Evaluate, args=list(argv), description=DESCRIPTION)
-    if flags.episodes is not None and flags.episodes < 1:
-        raise ValueError(f"--episodes is {flags.episodes}; it must be at least 1.")
+    given = tyro.cli(Evaluate, args=list(argv), description=DESCRIPTION)
+    if given.episodes is not None and given.episodes < 1:
+        raise ValueError(f"--episodes is {given.episodes}; it must be at least 1.")
+    with buckets.here(given) as flags:
+        return _print_score(flags)
+
+
+def _print_score(flags: Evaluate) -> int:
     check_run(flags.run)
     result = _evaluate(flags)
     console = display.console()

@@ -11,6 +11,7 @@ import tyro
 from launch import command, display, stores
 from launch.bar import Bar, say
 from scaling import config
+from scaling.buckets import flags as buckets
 from scaling.datasets import episodes, importing, sources
 from scaling.envs import registry
 
@@ -27,12 +28,14 @@ class ImportDataset:
     """The flags of `import_dataset.py`."""
 
     source: Annotated[str | None, tyro.conf.Positional] = None
-    """The data set: a file, a folder, or the name of a local Minari dataset."""
+    """The data set: a file, a folder (gs://… and s3://… are copied here before), or the
+    name of a local Minari dataset."""
     from_run: pathlib.Path | None = None
     """Instead of it a run, DIR/runs/RUN_ID: the whole episodes in its stores, which a
     finished run keeps only if it is made with --keep-replay."""
     out: pathlib.Path
-    """Directory to make; a finished one is left as it is."""
+    """Directory to make; a finished one is left as it is. gs://BUCKET/FOLDER and
+    s3://BUCKET/FOLDER get it when it is whole."""
     env: str | None = None
     """Environment as family:Name; None: what the data set or its folders say."""
     actions: str | None = None
@@ -51,9 +54,16 @@ def import_dataset(argv: Sequence[str]) -> int:
       ValueError: if the source cannot be imported; nothing is written then but what
         is whole, which the same command goes on with.
     """
-    flags = tyro.cli(ImportDataset, args=list(argv), description=DESCRIPTION)
+    given = tyro.cli(ImportDataset, args=list(argv), description=DESCRIPTION)
+    words = shlex.join(["import_dataset.py", *argv])
+    with buckets.here(given, keeps=("out",)) as flags:
+        return _import_here(flags, words)
+
+
+def _import_here(flags: ImportDataset, words: str) -> int:
+    """Makes the store in a directory of this machine."""
     try:
-        _import(flags, shlex.join(["import_dataset.py", *argv]))
+        _import(flags, words)
     except OSError as error:
         where = error.filename or flags.out
         raise ValueError(

@@ -57,6 +57,12 @@ def plan(argv: Sequence[str]) -> int:
     """
     flags = command.parse(Plan, argv, DESCRIPTION)
     checks.check_settings(flags.settings)
+    with running.here(flags, flags.how, False, flags.where.executor) as local:
+        return _plan(local)
+
+
+def _plan(flags: Plan) -> int:
+    """Plans with directories of this machine."""
     hardware.check(flags.how.mesh, flags.how.processes)
     checks.check_mesh(flags.settings, flags.how.mesh)
     rules = running.rules_of(flags.how.attempts)

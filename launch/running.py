@@ -3,10 +3,11 @@
 Everything that can be refused is refused before anything is written.
 """
 
+import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import Annotated, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any, NamedTuple, TypeVar, cast
 
 import tyro
 
@@ -18,7 +19,6 @@ from launch import (
     interruption,
     keeper,
     packs,
-    places,
     progress,
     study,
     wanted,
@@ -26,6 +26,7 @@ from launch import (
 from launch.executors import local, together
 from launch.executors.task import Mates, Task, no_mates
 from scaling import config, execution, hardware, peers, presets
+from scaling.buckets import addresses, flags, keeping, mirror
 from scaling.tracking import packages
 
 
@@ -64,9 +65,42 @@ class Running:
     """Where the curves of a run go besides metrics.jsonl: `tensorboard`, `wandb` (kept
     offline unless WANDB_MODE says otherwise), both as A,B, or `none`."""
 
+    copy_seconds: float = keeping.COPY_S
+    """Seconds between copies to the bucket, where --out is gs://… or s3://…."""
+
 
 FlatRunning = Annotated[Running, tyro.conf.arg(name="")]
 AS_USUAL = Running()
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def here(given: T, how: Running, writes: bool, executor: str = "local") -> Iterator[T]:
+    """Yields the flags of a command with directories here in place of addresses.
+
+    Args:
+      given: the flags, with `out`.
+      how: runs are made.
+      writes: whether the command writes to `out`.
+      executor: that makes the runs.
+
+    Raises:
+      ValueError: if a bucket cannot be used, or not in this way.
+    """
+    out = addresses.address(cast(Any, given).out)
+    if out is not None and (executor != "local" or how.processes.coordinator):
+        raise ValueError(
+            f"--out {out} is a bucket, which one machine keeps a copy of; for several "
+            "give a directory that they share, such as NFS (docs/cloud.md)."
+        )
+    if not 0 < how.copy_seconds < float("inf"):
+        raise ValueError(
+            f"--copy-seconds is a number of seconds; got {how.copy_seconds}, use 300 "
+            "or so."
+        )
+    keeps, without = (("out",), None) if writes else ((), mirror.STATES)
+    with flags.here(given, keeps, without, how.copy_seconds) as local:
+        yield local
 
 
 class Asked(NamedTuple):
@@ -127,7 +161,6 @@ def carry_out(
       ValueError: if something asked for is impossible; nothing is written then.
     """
     settings, out = asked.bound.settings, asked.out
-    places.check(out, "--out")
     rules = rules_of(running.attempts)
     part.check(running.mesh, running.processes)
     checks.check_mesh(settings, running.mesh)

@@ -16,6 +16,7 @@ import tyro
 
 from launch import command, display, standing, status_page, status_words
 from scaling import lease, results
+from scaling.buckets import keeping, mirror
 
 DESCRIPTION = """Shows where a study stands: each run's score, or how far it is, what is
 left, when it will end, and why runs failed. It reads the study's directory and changes
@@ -37,7 +38,7 @@ class Status:
     """The flags of `status.py`."""
 
     directory: Annotated[pathlib.Path, tyro.conf.Positional] = pathlib.Path("results")
-    """Directory of the study."""
+    """Directory of the study, or gs://… or s3://…: as it was last copied there."""
     watch: float | None = None
     """Seconds after which to look again, until Ctrl-C (default: look once)."""
 
@@ -53,25 +54,42 @@ def status(argv: Sequence[str]) -> int:
         raise ValueError(
             f"--watch is a number of seconds; got {flags.watch}, use 5 or so."
         )
+    with keeping.visiting(flags.directory, mirror.STATES) as visit:
+        return _show(flags, visit)
+
+
+def _show(flags: Status, visit: keeping.Visit | None) -> int:
     observer, out = lease.Observer(), display.console()
-    study = _look(flags, observer)
+    study = _look(flags, observer, visit)
+    if visit is not None and (owner := visit.owner()) is not None:
+        out.print(
+            f"As last copied by {owner}, which has not said that it ended: what is "
+            "stopped here may go on there.",
+            soft_wrap=True,
+            markup=False,
+        )
     if flags.watch is None:
         out.print(_shown(study))
     else:
         with rich.live.Live(_shown(study), console=out, auto_refresh=False) as live:
             while study.count("finished") + study.count("failed") < len(study.runs):
                 time.sleep(flags.watch)
-                study = _look(flags, observer)
+                if visit is not None:
+                    visit.refresh()
+                study = _look(flags, observer, visit)
                 live.update(_shown(study), refresh=True)
     return 1 if study.count("failed") + study.count("damaged") else 0
 
 
-def _look(flags: Status, observer: lease.Observer) -> standing.Study:
+def _look(
+    flags: Status, observer: lease.Observer, visit: keeping.Visit | None
+) -> standing.Study:
     """Returns where the study stands, and writes its page."""
-    study = standing.of_study(flags.directory, observer)
+    directory = flags.directory if visit is None else visit.directory
+    study = standing.of_study(directory, observer)
     page = status_page.page(study, flags.watch)
     with contextlib.suppress(OSError):  # the study may be another's
-        results.write_atomically(flags.directory / "status.html", page)
+        results.write_atomically(directory / "status.html", page)
     return study
 
 

@@ -48,7 +48,8 @@ class Sweep:
     searches: str | None = None
     """Searched states of every run of a `path` design, or of fraction 1."""
     out: pathlib.Path = pathlib.Path("results")
-    """Directory of the study."""
+    """Directory of the study, or gs://BUCKET/FOLDER, s3://BUCKET/FOLDER
+    (docs/cloud.md)."""
     parallel: int | None = None
     """Runs at a time, each in a worker process (default: one for each core; one on an
     accelerator, on a mesh of several devices, and in each of several processes; with
@@ -109,6 +110,13 @@ def sweep(argv: Sequence[str]) -> int:
     flags = command.parse(Sweep, argv, DESCRIPTION)
     checks.check_settings(flags.settings)
     executing.check(flags.where, flags.how)
+    writes, executor = not flags.dry_run, flags.where.executor
+    with running.here(flags, flags.how, writes, executor) as local:
+        return _sweep(local)
+
+
+def _sweep(flags: Sweep) -> int:
+    """Runs the study in a directory of this machine."""
     bound = borrowing.bind(flags.settings, flags.data, fractions_of(flags))
     cells = cells_of(flags, bound)
     bound, mates = _packed(flags, bound, cells)

@@ -32,7 +32,8 @@ class Train:
     seed: int = 0
     """Seed of everything random in the run."""
     out: pathlib.Path = pathlib.Path("results")
-    """Directory of the study that the run belongs to."""
+    """Directory of the study that the run belongs to, or gs://BUCKET/FOLDER,
+    s3://BUCKET/FOLDER (docs/cloud.md)."""
     data: borrowing.FlatData = borrowing.NO_DATA
     how: running.FlatRunning = running.AS_USUAL
     settings: command.FlatSettings
@@ -75,6 +76,12 @@ def train(argv: Sequence[str]) -> int:
     flags = command.parse(Train, argv, DESCRIPTION)
     checks.check_settings(flags.settings)
     grid.check_fraction(flags.fraction, "--fraction")
+    with running.here(flags, flags.how, writes=True) as local:
+        return _train(local)
+
+
+def _train(flags: Train) -> int:
+    """Makes the run in a directory of this machine."""
     bound = borrowing.bind(flags.settings, flags.data, [flags.fraction])
     cells = [cell_of(flags, bound)]
     asked = running.Asked(

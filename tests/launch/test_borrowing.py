@@ -110,7 +110,7 @@ def test_what_is_in_the_data_names_the_study_and_not_where_it_lies(tmp_path, pla
             "has the environment jumanji:Maze-v0",
         ),
         (["--fraction", "1", "--dataset", "NOWHERE"], "is not a store of episodes"),
-        (["--fraction", "1", "--dataset", "gs://x/y"], "is an address"),
+        (["--fraction", "1", "--dataset", "hdfs://x/y"], "is an address"),
         (
             [
                 "--fraction",

@@ -71,7 +71,7 @@ def test_the_papers_study_is_planned_without_jax_from_anywhere(tmp_path):
         ("train", ["--frames", "x", "--fraction", "0"], "--frames has 'x'"),
         ("train", ["--frames", "1e5", "--fraction", "nan"], "--fraction has nan"),
         ("train", ["--preset", "no", "--frames", "1", "--fraction", "0"], "'no'"),
-        ("sweep", ["--preset", "demo", "--out", "gs://b/x"], "is an address"),
+        ("sweep", ["--preset", "demo", "--out", "hdfs://b/x"], "is an address"),
         ("evaluate", ["nowhere"], "not the directory of a run"),
         ("sweep", ["--env", "atari:MsPackman"], "atari:MsPacman"),
     ],

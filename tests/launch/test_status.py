@@ -1,5 +1,6 @@
 """Where a study stands: read from its directory alone, shown and written as a page."""
 
+import contextlib
 import dataclasses
 import json
 
@@ -7,6 +8,7 @@ import pytest
 
 from launch import standing, status, status_page, status_words, study, wanted
 from scaling import config, lease, ledger, presets, results
+from scaling.buckets import keeping
 
 SETTINGS = presets.preset("demo").settings
 CELLS = [config.Cell(frames=4000, fraction=0.5, seed=seed) for seed in range(5)]
@@ -167,3 +169,28 @@ def test_controls_have_rows_of_their_own(tmp_path):
     wanted.note(tmp_path, [CELLS[0], control])
     rows = status_words.rows(standing.of_study(tmp_path, lease.Observer()))
     assert [row[1] for row in rows] == ["0.5", "0 (control of 0.5)"]
+
+
+def test_a_study_in_a_bucket_is_looked_at_in_a_copy(tmp_path, monkeypatch, capsys):
+    study.claim(tmp_path / "study", SETTINGS)
+    wanted.note(tmp_path / "study", CELLS[:1])
+    begin(tmp_path / "study", CELLS[0])
+
+    class Visit:
+        directory = tmp_path / "study"
+
+        def owner(self):
+            return "host pid 7"
+
+    @contextlib.contextmanager
+    def visiting(directory, without):
+        assert str(directory) == "gs:/bucket/study"
+        assert without.fullmatch("runs/x/checkpoints/1/manifest.json")
+        yield Visit()
+
+    monkeypatch.setattr(keeping, "visiting", visiting)
+    assert status.status(["gs://bucket/study"]) == 0
+    out = capsys.readouterr().out
+    assert "As last copied by host pid 7, which has not said that it ended" in out
+    assert "4,000" in out
+    assert (tmp_path / "study/status.html").exists()
