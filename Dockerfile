@@ -20,10 +20,10 @@ COPY analysis analysis
 RUN python -m venv /opt/venv
 RUN case "$ACCELERATOR" in \
       cpu) extra= ;; \
-      tpu | cuda12 | cuda13) extra="[$ACCELERATOR]" ;; \
+      tpu | cuda12 | cuda13) extra=",$ACCELERATOR" ;; \
       *) echo "ACCELERATOR is $ACCELERATOR; use cpu, tpu, cuda12 or cuda13." >&2; exit 1 ;; \
     esac \
-    && pip install --no-cache-dir --disable-pip-version-check -c constraints.txt -e ".$extra"
+    && pip install --no-cache-dir --disable-pip-version-check -c constraints.txt -e ".[gcs,s3$extra]"
 
 FROM python:${PYTHON}-slim-bookworm
 LABEL org.opencontainers.image.title="scaling-unplugged" \

@@ -3,7 +3,7 @@
 import shlex
 
 from launch import cloud_gcloud_scripts as scripts
-from launch import cloud_machines, cloud_sync
+from launch import cloud_machines
 from launch.cloud_task import Task, check_shared, comment, count, fill, shell
 
 CREATE, STARTUP = "gcloud-create.sh", "gcloud-startup.sh"
@@ -95,8 +95,7 @@ def _startup(task: Task) -> str:
     if task.share is not None:
         how, keep = f"with its output on {task.share}.", fill(scripts.MOUNT, where)
     else:
-        how = "with its output on the machine's disk, and a copy in " + _output(task)
-        keep = fill(scripts.SYNC, where | {"SCRIPT": cloud_sync.SCRIPT})
+        how, keep = f"with its output in {_output(task)}.", fill(scripts.DISK, where)
     values = {
         "NAME": task.name,
         "HOW": comment(how),
@@ -116,15 +115,15 @@ def _pull(image: str) -> str:
 
 
 def _run(task: Task, image: str) -> str:
-    data = _data(task)
+    data, out = _data(task), "/data/results" if task.share else _output(task)
     parts = [
         "docker run --rm --init --name=study --privileged --net=host --user=root",
         f"--volume={data}:/data --env=JAX_COMPILATION_CACHE_DIR=/data/compiled",
+        # where the copy of the bucket lies, which outlives the container
+        "--env=XDG_CACHE_HOME=/data/cache",
         image,
-        shell(task.command("python", "/data/results"), "  "),
+        shell(task.command("python", out), "  "),
     ]
-    if task.share is None:
-        parts = [f"/opt/study/sync.sh {data}/results {_output(task)}", *parts]
     return " \\\n  ".join(parts)
 
 

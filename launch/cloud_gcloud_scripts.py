@@ -114,10 +114,6 @@ mountpoint --quiet /mnt/share || mount -t nfs -o hard @SHARE@ /mnt/share
 mkdir -p @DATA@
 """
 
-SYNC = """
+DISK = """
 mkdir -p @DATA@
-cat >sync.sh <<'SYNC'
-@SCRIPT@
-SYNC
-chmod +x sync.sh
 """

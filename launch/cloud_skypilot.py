@@ -2,7 +2,7 @@
 
 import shlex
 
-from launch import cloud_machines, cloud_sync
+from launch import cloud_machines
 from launch.cloud_task import Task, check_shared, comment, count, fill, shell
 
 FILE = "skypilot.yaml"
@@ -53,14 +53,6 @@ sudo mkdir -p /mnt/share/@NAME@
 sudo chown "$(id --user)" /mnt/share/@NAME@
 """
 
-_SYNC = """
-command -v @TOOL@ # which copies to the bucket
-cat >"$HOME/sync.sh" <<'SYNC'
-@SCRIPT@
-SYNC
-chmod +x "$HOME/sync.sh"
-"""
-
 
 def refuse(task: Task) -> None:
     """Refuses what a SkyPilot task cannot run.
@@ -89,10 +81,8 @@ def files(task: Task) -> dict[str, str]:
         values = {"SHARE": task.share, "NAME": task.name}
         prepare, data = fill(_MOUNT, values), f"/mnt/share/{task.name}"
     else:
-        how = f"with its output on the machine's disk and a copy in {_output(task)}"
-        tool = "aws" if _is_amazon(task) else "gcloud"
-        values = {"TOOL": tool, "SCRIPT": cloud_sync.SCRIPT}
-        prepare, data = fill(_SYNC, values), "$HOME/study"
+        how = f"with its output in {_output(task)}."
+        prepare, data = "", "$HOME/study"
     tpu = cloud_machines.is_tpu(task.target)
     return {
         FILE: fill(
@@ -107,7 +97,7 @@ def files(task: Task) -> dict[str, str]:
                 "ACCELERATOR": cloud_machines.skypilot_accelerator(task.target),
                 "RUNTIME": _runtime(task) if tpu else "",
                 "SPOT": "true" if task.spot else "false",
-                "EXTRA": cloud_machines.extra(task.target),
+                "EXTRA": _extras(task),
                 "PREPARE": prepare.strip(),
                 "CACHE": f'"{data}/compiled"',
                 "RUN": _run(task, data),
@@ -129,14 +119,10 @@ def steps(task: Task, folder: str) -> list[str]:
 
 
 def _run(task: Task, data: str) -> str:
-    words = shell(task.command("PYTHON", "RESULTS"))
-    # $HOME is the machine's: these two words alone are for its shell to expand.
-    words = words.replace("PYTHON", '"$HOME/venv/bin/python"', 1)
-    head, _, _ = words.rpartition("RESULTS")
-    words = f'{head}"{data}/results"'
-    if task.share is not None:
-        return words
-    return f'"$HOME/sync.sh" "{data}/results" {_output(task)} \\\n    {words}'
+    out = f"{data}/results" if task.share else _output(task)
+    words = shell(task.command("PYTHON", out))
+    # $HOME is the machine's: this word alone is for its shell to expand.
+    return words.replace("PYTHON", '"$HOME/venv/bin/python"', 1)
 
 
 def _runtime(task: Task) -> str:
@@ -150,6 +136,13 @@ def _infra(task: Task) -> str:
     if task.zone is None:
         return "gcp"
     return f"gcp/{task.zone.rpartition('-')[0]}/{task.zone}"
+
+
+def _extras(task: Task) -> str:
+    extra = cloud_machines.extra(task.target)
+    if task.share is not None:
+        return extra
+    return f"{extra},{'s3' if _is_amazon(task) else 'gcs'}"
 
 
 def _is_amazon(task: Task) -> bool:

@@ -163,7 +163,7 @@ def test_gpus_have_the_names_of_the_clouds():
     sky = yaml.safe_load(cloud_skypilot.files(made)[cloud_skypilot.FILE])
     assert sky["resources"]["accelerators"] == "A100-80GB:4"
     assert sky["resources"]["infra"] == "aws"
-    assert "'.[cuda12]'" in sky["setup"]
+    assert "'.[cuda12,s3]'" in sky["setup"]
     text = cloud_gke.files(made)[cloud_gke.FILE]
     assert "--machine-type=a2-ultragpu-4g " in text
     assert "--accelerator=type=nvidia-a100-80gb,count=4," in text
@@ -207,21 +207,22 @@ def able(provider: Any, made: cloud_task.Task) -> bool:
     return True
 
 
-def test_skypilots_job_runs_the_sweep_with_its_copy(tmp_path, monkeypatch):
+def test_skypilots_job_runs_the_sweep_with_its_output_in_the_bucket(
+    tmp_path, monkeypatch
+):
     made = task("tpu:v5e:2x4", ODD)
     sky = yaml.safe_load(cloud_skypilot.files(made)[cloud_skypilot.FILE])
-    stub = tmp_path / "sync.sh"
-    stub.write_text('#!/usr/bin/env bash\nprintf "%s\\0" "$@"\n')
+    assert "'.[tpu,gcs]'" in sky["setup"]
+    stub = tmp_path / "venv/bin/python"
+    stub.parent.mkdir(parents=True)
+    stub.write_text('#!/usr/bin/env bash\nprintf "%s\\0" "$0" "$@"\n')
     stub.chmod(0o700)
     monkeypatch.setenv("HOME", str(tmp_path))
     done = subprocess.run(
         ["bash", "-c", sky["run"]], check=True, capture_output=True, text=True
     )
-    assert done.stdout.split("\0")[:-1] == [
-        f"{tmp_path}/study/results",
-        "gs://bucket/studies/unplugged/results",
-        *made.command(f"{tmp_path}/venv/bin/python", f"{tmp_path}/study/results"),
-    ]
+    there = "gs://bucket/studies/unplugged/results"
+    assert done.stdout.split("\0")[:-1] == made.command(str(stub), there)
 
 
 def test_kubernetes_gets_the_words_as_they_are():
