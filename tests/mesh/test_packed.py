@@ -61,7 +61,7 @@ def test_packed_seeds_on_several_devices_end_as_one_by_one(tmp_path, seeds, devi
         assert packed["hardware"] == f"{alone['hardware']}, {seeds} runs packed"
 
 
-SWEEP = FLAGS.replace("--frames 4000", "--budgets 4000").replace(
+SWEEP = FLAGS.replace("--frames 2000", "--budgets 2000").replace(
     "--fraction 0.5", "--fractions 0.5"
 )
 

@@ -21,7 +21,7 @@ TESTS = pathlib.Path(__file__).parents[1]
 COUNTERS = ("agent_steps", "searched_states", "learner_updates", "samples")
 SAME = ("digest", "score", "score_sd", "realised_fraction", *COUNTERS)
 FLAGS = """
---preset demo --frames 4000 --fraction 0.5 --protocol.random-start 0
+--preset demo --frames 2000 --fraction 0.5 --protocol.random-start 0
 --protocol.view board --environments 8 --shards 8 --max-lanes 64
 --samples-per-search 1 --checkpoint-calls 20 --protocol.stack 2
 --protocol.past-actions 1 --network.kind mlp --network.units 16 --network.blocks 1
