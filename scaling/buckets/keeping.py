@@ -55,15 +55,18 @@ def kept(address: str, copy_s: float = COPY_S) -> Iterator[pathlib.Path]:
         else:
             say(f"{address}: {mirror.directory} is its source, and goes on.")
         mirror.remember(held.id)
-        with _Copier(mirror, lost, copy_s):
+        with _Copier(mirror, held, lost, copy_s):
             yield mirror.directory
 
 
 class _Copier:
     """A thread that copies a directory to its bucket, and the last copy."""
 
-    def __init__(self, mirror: Mirror, lost: threading.Event, copy_s: float):
-        self._mirror, self._lost, self._copy_s = mirror, lost, copy_s
+    def __init__(
+        self, mirror: Mirror, held: lease.Lease, lost: threading.Event, copy_s: float
+    ):
+        self._mirror, self._held = mirror, held
+        self._lost, self._copy_s = lost, copy_s
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, daemon=True)
 
@@ -74,35 +77,42 @@ class _Copier:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self._over.set()
         self._thread.join()
-        if self._lost.is_set():
-            return
         address, directory = self._mirror.bucket.address, self._mirror.directory
         try:
             with reading(address):
-                self._mirror.push()
+                is_ours = self._push()
+            failed = f"Another has taken {address}, which lacks the end of {directory}."
         except ValueError as failure:
-            text = (
+            is_ours = False
+            failed = (
                 f"The last copy failed: {failure} {directory} is ahead of it; the same "
                 "command on this machine goes on from there and copies it."
             )
-            if error is None:
-                raise ValueError(text) from failure
-            say(text)
-        else:
+        if is_ours:
             say(f"{address} has all of {directory}.")
+        elif error is None:
+            raise ValueError(failed)
+        else:
+            say(failed)
 
     def _keep(self) -> None:
         fails = False
         while not self._over.wait(self._copy_s):
-            if self._lost.is_set():
-                return
             try:
-                self._mirror.push()
+                self._push()
                 fails = False
             except Exception as error:  # of any kind; the next copy may succeed
                 if not fails:
                     say(f"A copy failed, and is tried again: {error}")
                 fails = True
+
+    def _push(self) -> bool:
+        """Copies what has changed; returns False if the bucket is another's now."""
+        # Asked each time: a process that stood still may wake up here first.
+        if self._lost.is_set() or not self._held.held():
+            return False
+        self._mirror.push()
+        return True
 
 
 def _last_owner(bucket: Bucket) -> tuple[int, str | None]:
@@ -124,25 +134,26 @@ def _own(bucket: Bucket, lost: Callable[[], None]) -> lease.Lease:
       ValueError: if it does.
     """
     owners, observer = Owners(bucket), lease.Observer(EXPIRY_S)
-    first = seen = observer.look_at(owners)
+    watched: lease.Sighting | None = None
     while True:
+        seen = observer.look_at(owners)
         if seen is None or seen.stale:
             with contextlib.suppress(lease.TakenError):  # by one that was faster
                 over = None if seen is None else seen.text
                 return lease.take(owners, over, lost, BEAT_S)
-        elif first is not None and seen.text != first.text:
+        elif watched is None or watched.number != seen.number:
+            watched = seen
+            say(
+                f"{bucket.address} was last written by {seen.by}, which did not say "
+                f"that it ended; looking for {EXPIRY_S:g} s whether it is alive."
+            )
+        elif seen.text != watched.text:
             raise ValueError(
                 f"{bucket.address} is written by {seen.by}, and one process at a time "
                 "writes to a bucket: wait for it, stop it, or name another place; "
                 "several machines need a directory that they share, such as NFS."
             )
-        elif seen is first:
-            say(
-                f"{bucket.address} was last written by {seen.by}, which did not say "
-                f"that it ended; looking for {EXPIRY_S:g} s whether it is alive."
-            )
         time.sleep(_LOOK_S)
-        seen = observer.look_at(owners)
 
 
 def _end(bucket: Bucket, mirror: Mirror, lost: threading.Event) -> None:

@@ -15,14 +15,17 @@ pytestmark = pytest.mark.usefixtures("store")
 ADDRESS = "gs://bucket/study"
 
 
-def keep(error=None, store=None, **texts):
-    """Keeps the study while files are written; then `store` and it itself may fail."""
+def keep(error=None, store=None, overtaken=False, until=lambda: True, **texts):
+    """Keeps the study while files are written; then something may go wrong."""
     with keeping.kept(ADDRESS) as directory:
         for name, text in texts.items():
             directory.mkdir(parents=True, exist_ok=True)
             (directory / name).write_text(text)
         if store is not None:
             store.fails_after = 0
+        if overtaken:
+            Owners(Bucket(ADDRESS)).create(2, b"{}")
+        wait_for(until)
         if error is not None:
             raise error
     return directory
@@ -35,10 +38,6 @@ def visit(error=None, address=ADDRESS, **texts):
             (visit.directory / name).write_text(text)
         if error is not None:
             raise error
-
-
-def of_another_machine(monkeypatch):
-    monkeypatch.setattr(lease, "_machine", lambda: "another")
 
 
 def wait_for(true):
@@ -134,6 +133,22 @@ def test_a_second_process_is_refused_while_the_first_lives(store, machine, monke
     assert store.kept() == {"a": "1"}
 
 
+def test_one_that_was_faster_is_seen_to_live(store, machine, monkeypatch):
+    """It takes the bucket after this process has found it free."""
+    monkeypatch.setattr(keeping, "BEAT_S", 0.05)
+    take, faster = lease.take, []
+
+    def take_later(owners, over, lost, beat_s):
+        if not faster:
+            faster.append(take(owners, over, lost, beat_s))
+        return take(owners, over, lost, beat_s)
+
+    monkeypatch.setattr(lease, "take", take_later)
+    with pytest.raises(ValueError, match="and one process at a time"):
+        keep(a="1")
+    faster[0].release()
+
+
 def test_one_that_is_silent_is_overtaken(store, monkeypatch, capsys):
     """A machine that was taken away does not say so."""
     monkeypatch.setattr(keeping, "EXPIRY_S", 0.2)
@@ -151,15 +166,19 @@ def test_one_that_was_overtaken_ends_and_copies_nothing(store, monkeypatch, caps
     caught = []
     before = signal.signal(signal.SIGTERM, lambda *_: caught.append("SIGTERM"))
     try:
-        with keeping.kept(ADDRESS) as directory:
-            directory.mkdir()
-            (directory / "a").write_text("too late")
-            Owners(Bucket(ADDRESS)).create(2, b"{}")
-            wait_for(lambda: caught)
+        with pytest.raises(ValueError, match="Another has taken gs://bucket/study"):
+            keep(until=lambda: caught, overtaken=True, a="too late")
     finally:
         signal.signal(signal.SIGTERM, before)
     assert store.kept() == {}
     assert "another took gs://bucket/study" in capsys.readouterr().err
+
+
+def test_one_that_stood_still_asks_before_it_copies(store):
+    """Its signs of life have not noticed yet."""
+    with pytest.raises(ValueError, match="Another has taken gs://bucket/study"):
+        keep(overtaken=True, a="too late")
+    assert store.kept() == {}
 
 
 def test_entries_in_a_bucket_are_a_lease_as_those_on_a_disk(store):
