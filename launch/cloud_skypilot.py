@@ -37,7 +37,7 @@ setup: |
   if [ ! -x "$HOME/venv/bin/pip" ]; then
     uv venv --seed --python 3.12 "$HOME/venv"
   fi
-  "$HOME/venv/bin/pip" install -c constraints.txt -e '.[@EXTRA@]'
+  "$HOME/venv/bin/pip" install -c constraints.txt -e '.[@EXTRA@,gcs,s3]'
   @PREPARE@
 run: |
   export JAX_COMPILATION_CACHE_DIR=@CACHE@
@@ -97,7 +97,7 @@ def files(task: Task) -> dict[str, str]:
                 "ACCELERATOR": cloud_machines.skypilot_accelerator(task.target),
                 "RUNTIME": _runtime(task) if tpu else "",
                 "SPOT": "true" if task.spot else "false",
-                "EXTRA": _extras(task),
+                "EXTRA": cloud_machines.extra(task.target),
                 "PREPARE": prepare.strip(),
                 "CACHE": f'"{data}/compiled"',
                 "RUN": _run(task, data),
@@ -136,13 +136,6 @@ def _infra(task: Task) -> str:
     if task.zone is None:
         return "gcp"
     return f"gcp/{task.zone.rpartition('-')[0]}/{task.zone}"
-
-
-def _extras(task: Task) -> str:
-    extra = cloud_machines.extra(task.target)
-    if task.share is not None:
-        return extra
-    return f"{extra},{'s3' if _is_amazon(task) else 'gcs'}"
 
 
 def _is_amazon(task: Task) -> bool:

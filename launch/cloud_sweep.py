@@ -7,6 +7,7 @@ from typing import Any
 
 from launch import checks, command, grid, sizing, sweep
 from scaling import config, presets, targets
+from scaling.buckets import addresses
 from scaling.envs import registry
 
 _FIND = "the processes of a slice find each other"
@@ -72,11 +73,11 @@ def _refuse(argv: Sequence[str], given: set[str]) -> None:
 def _refuse_files(flags: sweep.Sweep) -> None:
     """Refuses flags that name files of this machine, which the cloud's have not."""
     for name, path in _paths(flags):
-        if name != "out":
+        if name != "out" and addresses.address(path) is None:
             raise ValueError(
                 f"--{name.replace('_', '-')} {path} is on this machine, and the files "
-                "for the cloud take no data there; start such a sweep on its machine "
-                "by hand."
+                "for the cloud take no data there; give gs://… or s3://…, which the "
+                "sweep copies from."
             )
 
 

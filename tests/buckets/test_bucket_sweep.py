@@ -128,10 +128,15 @@ def test_a_data_set_in_a_bucket_is_learned_from(address, tmp_path):
     assert "manifest.json" in Bucket(data).objects()
     told = run(tmp_path / "second", *collect, "--out", data)
     assert "episodes of gymnasium:CartPole-v1" in told  # finished, and left as it is
-    offline = ("--fraction", "1", "--searches", "1600", "--max-lanes", "16")
-    learn = ("launch/train.py", "--preset", "cartpole", *offline, "--dataset", data)
+    offline = ("--searches", "1600", "--max-lanes", "16", "--dataset", data)
+    learn = ("launch/train.py", "--preset", "cartpole", "--fraction", "1", *offline)
     run(tmp_path / "second", *learn, "--out", study)
     (name,) = [n for n in Bucket(study).objects() if n.endswith("result.json")]
     row = json.loads(Bucket(study).read(name))
     assert (row["status"], row["fraction"]) == ("ok", 1.0)
     assert row["dataset"]
+    # And a sweep of it can be sent to a cloud.
+    target = ("--target", "gpu:h100:1", "--bucket", address, "--out", tmp_path / "c")
+    sent = ("--preset", "cartpole", "--fractions", "1", *offline)
+    run(tmp_path / "third", "launch/cloud.py", *target, "--", *sent)
+    assert f"--dataset {data}" in (tmp_path / "c/skypilot.yaml").read_text()

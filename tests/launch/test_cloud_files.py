@@ -163,7 +163,7 @@ def test_gpus_have_the_names_of_the_clouds():
     sky = yaml.safe_load(cloud_skypilot.files(made)[cloud_skypilot.FILE])
     assert sky["resources"]["accelerators"] == "A100-80GB:4"
     assert sky["resources"]["infra"] == "aws"
-    assert "'.[cuda12,s3]'" in sky["setup"]
+    assert "'.[cuda12,gcs,s3]'" in sky["setup"]
     text = cloud_gke.files(made)[cloud_gke.FILE]
     assert "--machine-type=a2-ultragpu-4g " in text
     assert "--accelerator=type=nvidia-a100-80gb,count=4," in text
@@ -212,7 +212,7 @@ def test_skypilots_job_runs_the_sweep_with_its_output_in_the_bucket(
 ):
     made = task("tpu:v5e:2x4", ODD)
     sky = yaml.safe_load(cloud_skypilot.files(made)[cloud_skypilot.FILE])
-    assert "'.[tpu,gcs]'" in sky["setup"]
+    assert "'.[tpu,gcs,s3]'" in sky["setup"]
     stub = tmp_path / "venv/bin/python"
     stub.parent.mkdir(parents=True)
     stub.write_text('#!/usr/bin/env bash\nprintf "%s\\0" "$0" "$@"\n')
