@@ -65,6 +65,9 @@ class Running:
     """Where the curves of a run go besides metrics.jsonl: `tensorboard`, `wandb` (kept
     offline unless WANDB_MODE says otherwise), both as A,B, or `none`."""
 
+    time_search_seconds: float = execution.TIME_SEARCH_S
+    """Seconds between timings of the search by itself, from which metrics.jsonl has
+    its share of a run's time; shorter runs have none."""
     copy_seconds: float = keeping.COPY_S
     """Seconds between copies to the bucket, where --out is gs://… or s3://…."""
 
@@ -93,14 +96,17 @@ def here(given: T, how: Running, writes: bool, executor: str = "local") -> Itera
             f"--out {out} is a bucket, which one machine keeps a copy of; for several "
             "give a directory that they share, such as NFS (docs/cloud.md)."
         )
-    if not 0 < how.copy_seconds < float("inf"):
-        raise ValueError(
-            f"--copy-seconds is a number of seconds; got {how.copy_seconds}, use 300 "
-            "or so."
-        )
+    _check_seconds("copy-seconds", how.copy_seconds)
     keeps, without = (("out",), None) if writes else ((), mirror.STATES)
     with flags.here(given, keeps, without, how.copy_seconds) as local:
         yield local
+
+
+def _check_seconds(flag: str, seconds: float) -> None:
+    if not 0 < seconds < float("inf"):
+        raise ValueError(
+            f"--{flag} is a number of seconds; got {seconds}, use 300 or so."
+        )
 
 
 class Asked(NamedTuple):
@@ -238,4 +244,6 @@ def _how(asked: Asked, running: Running) -> execution.Execution:
     }
     track = packages.parse(running.track)
     packages.check(track)
-    return dataclasses.replace(how, track=track, **paths)
+    every_s = running.time_search_seconds
+    _check_seconds("time-search-seconds", every_s)
+    return dataclasses.replace(how, track=track, time_search_seconds=every_s, **paths)

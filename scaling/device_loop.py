@@ -35,6 +35,8 @@ class Programs(NamedTuple):
     `calls` (an array of each field) with no return to the host"""
     read_log: Callable[..., tuple[run_state.State, run_state.Summary]]
     """state → state with its sums for the log at zero, and what they were"""
+    search: Callable[..., types.Searched]
+    """(state, `run_state.Call`, total updates) → what its lanes find, and no more"""
 
 
 class PackedPrograms(NamedTuple):
@@ -42,6 +44,7 @@ class PackedPrograms(NamedTuple):
 
     advance: Callable[..., run_state.State]
     read_log: Callable[..., tuple[run_state.State, run_state.Summary]]
+    search: Callable[..., types.Searched]
 
 
 def make_programs(
@@ -63,6 +66,9 @@ def make_programs(
             advance, mesh, (state, whole, whole, whole), state, donate=(0,)
         ),
         sharding.program(read_log, mesh, (state,), (state, whole), donate=(0,)),
+        sharding.program(
+            functools.partial(_search, parts=parts), mesh, (state, whole, whole), rows
+        ),
     )
 
 
@@ -86,6 +92,12 @@ def make_packed(
             _of_runs(advance), mesh, (runs, whole, whole, whole), runs, donate=(0,)
         ),
         sharding.program(_of_runs(read_log), mesh, (runs,), (runs, runs), donate=(0,)),
+        sharding.program(
+            _of_runs(functools.partial(_search, parts=parts)),
+            mesh,
+            (runs, whole, whole),
+            runs,
+        ),
     )
 
 
@@ -161,13 +173,9 @@ def one_call(
     total_updates: Int[Array, ""],
 ) -> run_state.State:
     """Returns the state after one call."""
-    layout, shards = parts.layout, state.shard.number.size
+    layout = parts.layout
     placed = parts.place(state, call)
-    history = types.History(parts.gather(state, placed.stack), placed.past)
-    rows, keys = frame_store.to_rows((history, placed.keys))
-    heat = parts.temperature(call, total_updates)
-    found = parts.look(state.learner.params, rows, keys, heat)
-    searched = frame_store.to_shards(found, shards)
+    searched = _look(parts, state, placed, call, total_updates)
     state = learn(parts, state, placed, call, total_updates)
     placed = _after(placed, state.learner.updates)
     state, facts, observation = act(env, layout, state, searched, call)
@@ -179,6 +187,32 @@ def one_call(
         state.frames, observation, state.shard.steps.complete, live
     )
     return state._replace(frames=frames)
+
+
+def _look(
+    parts: iteration.Parts,
+    state: run_state.State,
+    placed: run_state.Placed,
+    call: run_state.Call,
+    total_updates: Int[Array, ""],
+) -> types.Searched:
+    """Returns what the lanes find, fields [G, L, ...]."""
+    history = types.History(parts.gather(state, placed.stack), placed.past)
+    rows, keys = frame_store.to_rows((history, placed.keys))
+    heat = parts.temperature(call, total_updates)
+    found = parts.look(state.learner.params, rows, keys, heat)
+    return frame_store.to_shards(found, state.shard.number.size)
+
+
+def _search(
+    state: run_state.State,
+    call: run_state.Call,
+    total_updates: Int[Array, ""],
+    *,
+    parts: iteration.Parts,
+) -> types.Searched:
+    """Returns what the lanes of a call find; nothing else of it is done."""
+    return _look(parts, state, parts.place(state, call), call, total_updates)
 
 
 def _archive(state: run_state.State, live: Array) -> tuple[run_state.State, Array]:

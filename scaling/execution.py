@@ -8,6 +8,8 @@ from typing import Any
 
 from scaling import hardware
 
+TIME_SEARCH_S = 300.0
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoints:
@@ -50,6 +52,8 @@ class Execution:
     """Directory of the demonstrations; what it holds is in the settings."""
     keep_stages: bool = False
     """Whether the network of every curve point stays."""
+    time_search_seconds: float = TIME_SEARCH_S
+    """Seconds between timings of a call's searches by themselves."""
     track: tuple[str, ...] = ()
     """Where the lines of `metrics.jsonl` go besides (scaling/tracking)."""
 

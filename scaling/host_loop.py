@@ -228,6 +228,13 @@ class HostLoop:
             state = self._call(state, call, total_updates)
         return state
 
+    def search(
+        self, state: run_state.State, call: run_state.Call, total_updates: int
+    ) -> list[types.Searched]:
+        """Returns what each group of a call finds; nothing else of it is done."""
+        placed = self._programs.place(state, call)
+        return self._find(state, placed, call, total_updates)
+
     @property
     def kept(self) -> saving.Host:
         """What of the state the host keeps."""
@@ -320,14 +327,7 @@ class HostLoop:
         total_updates: int,
     ) -> tuple[list[types.Searched], list[Future]]:
         """Searches group after group; a group's environments step meanwhile."""
-        stack = frame_store.to_rows(sharding.to_local(placed.stack))
-        found = []
-        for group, search in zip(self._groups, self._programs.search, strict=True):
-            wanted = steps.Stack(*(field[group.rows] for field in stack))
-            frames = self._homes.gather(group.rows // self._layout.lanes, wanted)
-            frames = sharding.from_local(self._mesh, frames)
-            found.append(search(state.learner, frames, placed, call, total_updates))
-        acting = []
+        found, acting = self._find(state, placed, call, total_updates), []
         if call.fresh:
             for group, result in zip(self._groups, found, strict=True):
                 action = sharding.to_local(result.action)[group.is_fresh]
@@ -335,6 +335,23 @@ class HostLoop:
                     self._actors.submit(self._step, group.environments, action)
                 )
         return found, acting
+
+    def _find(
+        self,
+        state: run_state.State,
+        placed: run_state.Placed,
+        call: run_state.Call,
+        total_updates: int,
+    ) -> list[types.Searched]:
+        """Returns what the groups find, one after another; the device is at it."""
+        stack = frame_store.to_rows(sharding.to_local(placed.stack))
+        found = []
+        for group, search in zip(self._groups, self._programs.search, strict=True):
+            wanted = steps.Stack(*(field[group.rows] for field in stack))
+            frames = self._homes.gather(group.rows // self._layout.lanes, wanted)
+            frames = sharding.from_local(self._mesh, frames)
+            found.append(search(state.learner, frames, placed, call, total_updates))
+        return found
 
     def _step(self, environments: np.ndarray, action: np.ndarray) -> types.Outcome:
         assert self._environments is not None

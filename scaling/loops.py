@@ -33,6 +33,7 @@ class Loop(NamedTuple):
     state: run_state.State
     advance: Callable[..., run_state.State]  # (state, calls, number, total updates)
     read_log: Callable[..., tuple[run_state.State, run_state.Summary]]
+    search: Callable[..., Any]  # (state, `Call`, total updates) → what its lanes find
     evaluate: evaluate.Evaluate
     host: saving.Host | None  # what of the state the host keeps
     close: Callable[[], None]
@@ -163,7 +164,14 @@ def _on_device(
         )
     state = programs.begin(np.uint32(seed), number, fixed)
     return Loop(
-        spec, state, programs.advance, programs.read_log, play, None, lambda: None
+        spec=spec,
+        state=state,
+        advance=programs.advance,
+        read_log=programs.read_log,
+        search=programs.search,
+        evaluate=play,
+        host=None,
+        close=lambda: None,
     )
 
 
@@ -179,5 +187,12 @@ def _on_host(
     folder = directory / "frames"
     host = host_loop.HostLoop(settings, spec, layout, seed, mesh, folder, data)
     return Loop(
-        spec, host.state, host.advance, host.read_log, play, host.kept, host.close
+        spec=spec,
+        state=host.state,
+        advance=host.advance,
+        read_log=host.read_log,
+        search=host.search,
+        evaluate=play,
+        host=host.kept,
+        close=host.close,
     )

@@ -128,6 +128,7 @@ class Seat:
         loop = work.loop._replace(
             advance=bind(room.advance, self._number),
             read_log=bind(room.read_log, self._number),
+            search=bind(room.search, self._number),
             whole=bind(room.whole, self._number),
         )
         packed = max(room.size, work.meta.get("packed", 1))
@@ -241,6 +242,23 @@ class _Room:
         params = self._taken(number, self._state.learner.params)
         learner = seen.learner._replace(params=params)
         return seen._replace(learner=learner), summary
+
+    def search(
+        self,
+        number: int,
+        state: run_state.State,
+        call: run_state.Call,
+        total_updates: int,
+    ) -> None:
+        """Waits for the searches of a call of all runs; nothing else of it is done."""
+        del state
+
+        def deal(brought: dict[int, Any]) -> dict[int, Any]:
+            found = self._programs.search(self._state, call, total_updates)
+            jax.block_until_ready(found)
+            return dict.fromkeys(brought)
+
+        self._meeting.meet(number, None, deal)
 
     def agree(self, number: int, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the first run's values, and the largest of any."""

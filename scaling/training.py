@@ -25,6 +25,7 @@ from scaling import (
     peers,
     run_state,
     saving,
+    search_time,
     sharding,
     stages,
 )
@@ -75,6 +76,16 @@ class Now(NamedTuple):
     saved_call: int
     told: int = -1  # the last checkpoint that was reported
     unwritten: Unwritten | None = None
+    timing: search_time.Mark | None = None  # set once calls were made
+
+
+class Decision(NamedTuple):
+    """What comes next; all processes decide alike."""
+
+    number: int  # of calls
+    save: bool
+    stop: bool
+    time_search: bool
 
 
 def train(run: Run, state: run_state.State, call: int) -> run_state.State:
@@ -90,17 +101,19 @@ def train(run: Run, state: run_state.State, call: int) -> run_state.State:
       Interrupted: if it was asked to stop; a checkpoint is written then.
     """
     points, curve = _points(run), _curve_calls(run)
-    now, number = Now(state, call, time.monotonic(), call), 8
+    now, then = Now(state, call, time.monotonic(), call), Decision(8, *[False] * 3)
     while now.call < run.account.calls:
         before = time.monotonic()
-        stop = min(now.call + number, *(p for p in points if p > now.call))
+        stop = min(now.call + then.number, *(p for p in points if p > now.call))
         now = _tell_saved(run, _advance(run, now, stop))
         if now.call in points:
             now = _log(run, now, now.call in curve)
-        number, save, stopping = _decide(run, now, number, time.monotonic() - before)
-        if save or stopping:
+        then = _decide(run, now, then.number, time.monotonic() - before)
+        if then.time_search:
+            now = _time_search(run, now)
+        if then.save or then.stop:
             now = _save(run, now)
-        if stopping:
+        if then.stop:
             run.saver.wait()
             _tell_saved(run, now)
             raise ledger.Interrupted(
@@ -121,7 +134,8 @@ def _advance(run: Run, now: Now, stop: int) -> Now:
     jax.block_until_ready(state.metrics)
     peers.group().mark(f"call {stop}")
     run.report({"event": "progress", **log.progress(run.account, stop)})
-    return now._replace(state=state, call=stop)
+    timing = now.timing or search_time.mark(stop)
+    return now._replace(state=state, call=stop, timing=timing)
 
 
 def _log(run: Run, now: Now, is_curve: bool) -> Now:
@@ -167,15 +181,29 @@ def _keep_stage(run: Run, call: int, state: run_state.State) -> None:
         checkpoint.save_params(folder, state.learner.params)
 
 
-def _decide(run: Run, now: Now, number: int, seconds: float) -> tuple[int, bool, bool]:
-    """Returns calls to make next, whether to save and whether to stop; all agree."""
+def _decide(run: Run, now: Now, number: int, seconds: float) -> Decision:
+    """Returns what comes after `number` calls that took so many seconds."""
     how = run.how
     due = time.monotonic() - now.saved > how.checkpoint_seconds
     if how.checkpoint_calls is not None:
         due = due or now.call - now.saved_call >= how.checkpoint_calls
-    own = np.array([_next_number(number, seconds), due, run.stop()], np.int32)
-    first, largest = run.agree(own)
-    return int(first[0]), bool(first[1]), bool(largest[2])
+    mark = now.timing or search_time.mark(now.call)
+    timing = search_time.is_due(
+        mark, now.call, run.settings, run.account, how.time_search_seconds
+    )
+    own = Decision(_next_number(number, seconds), due, run.stop(), timing)
+    first, largest = run.agree(np.array(own, np.int32))
+    return Decision(int(first[0]), bool(first[1]), bool(largest[2]), bool(first[3]))
+
+
+def _time_search(run: Run, now: Now) -> Now:
+    """Returns the run with a line on the time that its searches take."""
+    now, _ = _write(run, now)
+    at, since = time.monotonic(), now.timing or search_time.mark(now.call)
+    search_s = search_time.timed(run.loop, now.state, now.call, run.account)
+    line = search_time.line(run.account, now.call, since, at, search_s)
+    run.journal.write(line)
+    return now._replace(timing=search_time.mark(now.call))
 
 
 def _save(run: Run, now: Now) -> Now:

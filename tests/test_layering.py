@@ -52,6 +52,7 @@ LAYERS = [
     {"scaling.saving", "scaling.log"},
     {"scaling.device_loop", "scaling.host_loop"},
     {"scaling.loops"},
+    {"scaling.search_time"},
     {"scaling.training"},
     {"scaling.run", "scaling.lowering"},
     {"scaling.compiling", "scaling.packing", "scaling.recorded"},

@@ -27,6 +27,8 @@ def test_numbers_are_named_by_their_kind_and_nothing_else_is_tracked():
         "train/loss": 0.5,
     }
     assert curve.scalars == {"curve/call": 4, "curve/searched": 100, "curve/score": 3}
+    timing = {"kind": "timing", "call": 5, "searched": 100, "search_seconds": 0.5}
+    assert points.of(timing).scalars["timing/search_seconds"] == 0.5
     assert train.step == curve.step == 100
     assert train.seconds == curve.seconds == 20  # a curve point has no clock of its own
 
