@@ -107,6 +107,8 @@ def _iteration(one: dict[str, Any]) -> Iterator[Row]:
         _ms(one["call_without_updates_s"]),
         *[""] * 5,
     )
+    what = f"  × {one['time_of_search']:.3f} of its searches by themselves"
+    yield what, _ms(one["search_s"]), *[""] * 5
 
 
 def _precision(one: dict[str, Any]) -> Iterator[Row]:

@@ -1,7 +1,8 @@
 """Whole iterations, as a run makes them: the real loop, on stores of a run's size.
 
 A call is one search batch and the updates that follow it. Calls of the same run are
-also made with their updates left out, so the difference is what updates take.
+also made with their updates left out, so the difference is what updates take; and their
+searches by themselves, so the rest is what the loop adds to them.
 """
 
 import contextlib
@@ -12,7 +13,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from launch import benchmark_workloads, measure
-from scaling import accounting, config, hardware, layout, loops, sharding, training
+from scaling import (
+    accounting,
+    config,
+    hardware,
+    layout,
+    loops,
+    search_time,
+    sharding,
+    training,
+)
 from scaling.envs import registry
 
 SEED = 100  # of the runs that are made
@@ -40,10 +50,11 @@ class Going(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Some calls that were timed, and the same number without updates."""
+    """Some calls that were timed, as many without updates, and a search."""
 
     seconds: float  # of a call
     without_updates: float  # of a call
+    searching: float  # of a call, its searches by themselves
     updates: float  # of a call
     searched: float  # states of a call
 
@@ -200,14 +211,22 @@ def calls_for(
 
 
 def _pair(going: Going, number: int) -> tuple[Going, Pair]:
-    """Returns the run after `number` calls, and as many again without updates."""
+    """Returns the run after `number` calls, and as many again without updates.
+
+    The searches of the call after them are timed too.
+    """
     schedule = going.account.schedule(going.call, going.call + number)
     going, seconds = advance(going, number)
     going, less = advance(going, number, without_updates)
+    searching = search_time.timed(going.loop, going.state, going.call, going.account)
     searched = float((schedule.fresh + schedule.stored).sum())
     updates = float(schedule.updates.sum())
     return going, Pair(
-        seconds / number, less / number, updates / number, searched / number
+        seconds / number,
+        less / number,
+        searching,
+        updates / number,
+        searched / number,
     )
 
 
@@ -237,6 +256,7 @@ def _figures(pairs: Sequence[Pair], account: accounting.Account) -> dict[str, An
     middle = Pair(*(statistics.median(column) for column in zip(*pairs, strict=True)))
     seconds = [pair.seconds for pair in pairs]
     updating = [pair.seconds - pair.without_updates for pair in pairs]
+    beyond = [pair.without_updates / pair.searching for pair in pairs]
     per_step = account.frames_per_step
     return {
         "call_s": middle.seconds,
@@ -244,6 +264,8 @@ def _figures(pairs: Sequence[Pair], account: accounting.Account) -> dict[str, An
         "slowest_call_s": max(seconds),
         "repeats": len(pairs),
         "call_without_updates_s": middle.without_updates,
+        "search_s": middle.searching,
+        "time_of_search": statistics.median(beyond),
         "updates_of_a_call": middle.updates,
         "update_s": statistics.median(updating) / middle.updates
         if middle.updates

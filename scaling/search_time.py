@@ -55,7 +55,7 @@ def is_due(
 
 def timed(
     loop: loops.Loop,
-    state: run_state.State,
+    state: Any,
     call: int,
     account: accounting.Account,
     clock: Callable[[], float] = time.monotonic,

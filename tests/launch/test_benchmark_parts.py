@@ -96,7 +96,8 @@ def fake_loop(made):
         return state + number
 
     fields: Any = dict.fromkeys(loops.Loop._fields)
-    return loops.Loop(**fields | {"state": 0, "advance": advance})
+    kept = {"state": 0, "advance": advance, "search": lambda state, call, total: state}
+    return loops.Loop(**fields | kept)
 
 
 def test_calls_follow_one_another_and_updates_can_be_left_out():
@@ -126,11 +127,17 @@ def test_the_calls_of_a_repeat_fit_the_run():
 def test_the_figures_of_calls_are_medians_of_repeats():
     account = benchmark_iteration.account_of(TINY, 0.75)
     pairs = [
-        benchmark_iteration.Pair(seconds, less, 2.0, 16.0)
-        for seconds, less in ((0.5, 0.1), (0.3, 0.1), (0.4, 0.2))
+        benchmark_iteration.Pair(seconds, less, search, 2.0, 16.0)
+        for seconds, less, search in (
+            (0.5, 0.1, 0.08),
+            (0.3, 0.1, 0.1),
+            (0.4, 0.2, 0.1),
+        )
     ]
     found = benchmark_iteration._figures(pairs, account)
     assert (found["call_s"], found["call_without_updates_s"]) == (0.4, 0.1)
+    assert found["search_s"] == 0.1
+    assert found["time_of_search"] == pytest.approx(1.25)  # of 1.25, 1, 2
     assert found["update_s"] == pytest.approx(0.1)  # of 0.4, 0.2, 0.2 for two updates
     assert found["searched_states_per_s"] == pytest.approx(40)
     assert found["frames_per_s"] == pytest.approx(10)  # a quarter of the states
@@ -169,6 +176,7 @@ def test_whole_parts_of_a_small_run(tmp_path):
     (call,) = found["iteration"]
     assert (call["lanes"], call["first_call"], call["calls_of_a_repeat"]) == (16, 20, 5)
     assert call["searched_of_a_call"] == 16
+    assert call["search_s"] > 0
     # Of two repeats a median is the mean. On a busy machine it may be of any sign.
     of_updates = call["update_s"] * call["updates_of_a_call"]
     assert call["updates_of_a_call"] > 0
