@@ -66,7 +66,8 @@ class Benchmark:
     calibration: pathlib.Path | None = None
     """File of figures for plan.py (default: calibration.json in the user's cache)."""
     profile: pathlib.Path | None = None
-    """Directory for JAX traces of some calls of each iteration."""
+    """Directory for JAX traces of some calls of each iteration; the table has what
+    share of their time the parts of a call are at work."""
     growth: pathlib.Path | None = None
     """SVG file for a plot of time against lanes, simulations and stored steps, of the
     first workload; a CSV file of the same name goes beside it."""

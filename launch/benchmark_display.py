@@ -109,6 +109,10 @@ def _iteration(one: dict[str, Any]) -> Iterator[Row]:
     )
     what = f"  × {one['time_of_search']:.3f} of its searches by themselves"
     yield what, _ms(one["search_s"]), *[""] * 5
+    if "traced_call_s" in one:
+        yield "  traced, which takes time", _ms(one["traced_call_s"]), *[""] * 5
+    for part, share in (one.get("at_work") or {}).items():
+        yield f"    {part} at work", f"{share:.1%}", *[""] * 5
 
 
 def _precision(one: dict[str, Any]) -> Iterator[Row]:

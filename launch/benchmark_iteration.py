@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from launch import benchmark_workloads, measure
+from launch import benchmark_trace, benchmark_workloads, measure
 from scaling import (
     accounting,
     config,
@@ -146,8 +146,10 @@ def measure_iteration(
         for _ in range(effort.repeats):
             going, pair = _pair(going, number)
             pairs.append(pair)
+        traced = {}
         if profile is not None:
-            _trace(going, number, profile)
+            on_device = registry.is_device(workload.settings.env)
+            traced = _trace(going, number, profile, on_device)
     return {
         "fraction": fraction,
         "frames": account.frames,
@@ -156,6 +158,7 @@ def measure_iteration(
         "compile_s": max(0.0, starting - 2 * pairs[0].seconds),
         **_sizes(workload.settings, account),
         **_figures(pairs, account),
+        **traced,
     }
 
 
@@ -230,12 +233,33 @@ def _pair(going: Going, number: int) -> tuple[Going, Pair]:
     )
 
 
-def _trace(going: Going, number: int, directory: pathlib.Path) -> None:
-    """Writes a trace of some calls, for TensorBoard or Perfetto."""
+def _trace(
+    going: Going, number: int, directory: pathlib.Path, on_device: bool
+) -> dict[str, Any]:
+    """Writes a trace of some calls; returns what they took, and the parts' shares.
+
+    Args:
+      going: the run.
+      number: of calls.
+      directory: for the trace, which TensorBoard and Perfetto show.
+      on_device: whether a call is one program, whose text names its parts.
+    """
     import jax
 
+    parts: dict[str, dict[str, str]] = {}
+    if on_device:
+        account, call = going.account, going.call
+        schedule = training.padded(account.schedule(call, call + number))
+        program: Any = going.loop.advance
+        lowered = program.lower(going.state, schedule, number, account.updates)
+        text = lowered.compile().as_text()
+        parts["jit__advance"] = benchmark_trace.parts_of(text)
+    before = {*directory.rglob("*")}
     with jax.profiler.trace(str(directory)):
-        advance(going, number)
+        _, seconds = advance(going, number)
+    written = sorted({*directory.rglob("*.xplane.pb")} - before)
+    at_work = benchmark_trace.shares(benchmark_trace.operations(written), parts)
+    return {"traced_call_s": seconds / number, "at_work": at_work}
 
 
 def _sizes(settings: config.Settings, account: accounting.Account) -> dict[str, Any]:

@@ -23,6 +23,9 @@ _TABLE = r"^{}\n((?:\d+ .*\n)*)"
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
+_SCOPED = re.compile(r'^\s+(?:ROOT )?%?([\w.\-]+) = .*\bop_name="([^"]*)"')
+
+
 class Instruction(NamedTuple):
     """One line of a computation."""
 
@@ -95,6 +98,16 @@ class Program:
                 for instruction in self._computations[name]:
                     waiting += instruction.called
         return frozenset(found)
+
+
+def scopes(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Yields instructions with the scopes they were traced in, the outermost first.
+
+    What XLA has made itself, such as copies, has none and is left out.
+    """
+    for line in text.splitlines():
+        if found := _SCOPED.match(line):
+            yield found[1], found[2].split("/")
 
 
 class _Sources:

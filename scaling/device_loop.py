@@ -174,12 +174,27 @@ def one_call(
 ) -> run_state.State:
     """Returns the state after one call."""
     layout = parts.layout
-    placed = parts.place(state, call)
-    searched = _look(parts, state, placed, call, total_updates)
-    state = learn(parts, state, placed, call, total_updates)
+    with jax.named_scope("place"):
+        placed = parts.place(state, call)
+    with jax.named_scope("search"):
+        searched = _look(parts, state, placed, call, total_updates)
+    with jax.named_scope("learn"):
+        state = learn(parts, state, placed, call, total_updates)
     placed = _after(placed, state.learner.updates)
-    state, facts, observation = act(env, layout, state, searched, call)
-    state = parts.record(state, placed, call, searched, facts)
+    with jax.named_scope("act"):
+        state, facts, observation = act(env, layout, state, searched, call)
+    with jax.named_scope("record"):
+        state = parts.record(state, placed, call, searched, facts)
+        return _keep_frames(layout, state, placed, observation)
+
+
+def _keep_frames(
+    layout: layouts.Layout,
+    state: run_state.State,
+    placed: run_state.Placed,
+    observation: Array,
+) -> run_state.State:
+    """Returns the state with the frames that the environments have come to."""
     if not layout.environments:
         return state
     state, live = _archive(state, placed.live[:, : layout.environments])

@@ -28,6 +28,9 @@ from scaling.learner import loss, sampling, update
 from scaling.reanalyse import lanes, sources
 from scaling.replay import best, drift, steps, stores, window
 
+# The names of its parts, which traces of compiled programs have too.
+PARTS = ("place", "search", "learn", "act", "record")
+
 
 class Parts(NamedTuple):
     """The parts of an iteration, with what is static bound."""

@@ -4,8 +4,10 @@ import csv
 import dataclasses
 from typing import Any
 
+import jax
 import mesh_facts
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from launch import (
     benchmark_growth,
@@ -20,7 +22,7 @@ from launch import (
     measure,
     roofline,
 )
-from scaling import config, loops
+from scaling import config, iteration, loops
 
 EFFORT = measure.Effort(2, 0.02)
 TINY = benchmark_workloads.Workload(
@@ -162,7 +164,22 @@ def test_growth_is_drawn_the_same_each_time_with_a_table_beside(tmp_path):
     assert len(benchmark_plot.draw(points(), "demo").axes) == 2
 
 
+@pytest.fixture
+def compiled_anew(tmp_path):
+    """Keeps compiled programs apart: those kept before may name no scopes.
+
+    Scopes are no part of what a compiled program is found by.
+    """
+    before = jax.config.values["jax_compilation_cache_dir"]
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path / "compiled"))
+    compilation_cache.reset_cache()
+    yield
+    jax.config.update("jax_compilation_cache_dir", before)
+    compilation_cache.reset_cache()
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_anew")
 def test_whole_parts_of_a_small_run(tmp_path):
     asked = benchmark_parts.Asked(
         ("iteration", "evaluation", "checkpoint", "run"),
@@ -184,6 +201,11 @@ def test_whole_parts_of_a_small_run(tmp_path):
         call["call_s"] - call["call_without_updates_s"], abs=1e-9
     )
     assert list((tmp_path / "trace" / "tiny" / "0.75").rglob("*.xplane.pb"))
+    assert call["traced_call_s"] > 0
+    at_work = call["at_work"]
+    assert at_work["any"] <= 1
+    for part in iteration.PARTS:
+        assert 0 < at_work[part] < at_work["any"]
     (evaluation,) = found["evaluation"]
     assert evaluation["episodes"] == 4
     (checkpoint,) = found["checkpoint"]
