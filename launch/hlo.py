@@ -21,8 +21,6 @@ _CALLED = re.compile(
 )
 _TABLE = r"^{}\n((?:\d+ .*\n)*)"
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
-
-
 _SCOPED = re.compile(r'^\s+(?:ROOT )?%?([\w.\-]+) = .*\bop_name="([^"]*)"')
 
 

@@ -109,7 +109,7 @@ def train(run: Run, state: run_state.State, call: int) -> run_state.State:
         if now.call in points:
             now = _log(run, now, now.call in curve)
         then = _decide(run, now, then.number, time.monotonic() - before)
-        if then.time_search:
+        if then.time_search and not then.stop:
             now = _time_search(run, now)
         if then.save or then.stop:
             now = _save(run, now)
