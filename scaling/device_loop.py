@@ -268,7 +268,7 @@ def learn(
         stacks = parts.batch_stacks(state, samples)
         frames = tuple(parts.gather(state, stack) for stack in stacks)
         batch = parts.batch(state._replace(learner=learner), samples, frames)
-        progress = number / jnp.maximum(total_updates, 1)
+        progress = iteration.progress(number, total_updates)
         learner, new = parts.update(learner, batch, progress)
         return learner, jax.tree.map(jnp.add, metrics, new)
 

@@ -94,7 +94,7 @@ def programs(
         ),
         learn=make(
             bind(_learn, parts=parts),
-            inputs=(state, rows, rows, whole),
+            inputs=(state, rows, rows, whole, whole),
             outputs=(learner, whole),
         ),
         record=make(
@@ -133,7 +133,8 @@ def _draw(state, placed, call, number, *, parts):
     return samples, parts.batch_stacks(state, samples)
 
 
-def _learn(state, samples, frames, progress, *, parts):
+def _learn(state, samples, frames, number, total_updates, *, parts):
+    progress = iteration.progress(number, total_updates)
     batch = parts.batch(state, samples, frames)
     learner, new = parts.update(state.learner, batch, progress)
     return learner, jax.tree.map(jnp.add, state.metrics, new)
@@ -267,9 +268,9 @@ class HostLoop:
         first = next(batches, None)  # on its way while the device searches
         found, acting = self._search_and_act(state, placed, call, total_updates)
         for offset, (samples, frames) in enumerate(_chain(first, batches)):
-            progress = (call.first_update + offset) / max(total_updates, 1)
+            number = np.int32(call.first_update + offset)
             learner, metrics = self._programs.learn(
-                state, samples, frames.result(), progress
+                state, samples, frames.result(), number, total_updates
             )
             state = state._replace(learner=learner, metrics=metrics)
         outcome = self._outcome(acting)

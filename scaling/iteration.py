@@ -204,14 +204,24 @@ def _sampleable(
     return mean(number(state.shard.window, call.window_from).mean())
 
 
+def progress(number: Int[Array, ""], total_updates: Int[Array, ""]) -> Float[Array, ""]:
+    """Returns the share of the run's updates made before update `number`, in [0, 1].
+
+    It is as wide as the numbers of the run, in both loops: a narrower one in either
+    would be another learning rate.
+    """
+    whole = jnp.maximum(total_updates, 1)
+    return jnp.asarray(number, float) / jnp.asarray(whole, float)
+
+
 def temperature(
     call: run_state.Call, total_updates: Int[Array, ""], *, settings: config.Search
 ) -> Float[Array, ""]:
     """Returns the temperature of acting at the share of updates made so far."""
-    progress = call.first_update / jnp.maximum(total_updates, 1)
-    value = jnp.asarray(settings.temperatures[0][1], progress.dtype)
+    made = progress(call.first_update, total_updates)
+    value = jnp.asarray(settings.temperatures[0][1], made.dtype)
     for start, later in settings.temperatures[1:]:
-        value = jnp.where(progress >= start, later, value)
+        value = jnp.where(made >= start, later, value)
     return value
 
 

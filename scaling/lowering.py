@@ -175,7 +175,7 @@ def _on_host(
     found = [jax.eval_shape(search, *searched) for search in made.search]
     samples, stacks = jax.eval_shape(made.draw, state, placed, call, number)
     batch = tuple(frames(*stack.column.shape) for stack in stacks)
-    learned = (state, samples, batch, _whole(np.float32))
+    learned = (state, samples, batch, number, number)
     recorded = (state, placed, call, found, _happened(layout, mesh))
     # A batch is on its way while the device works, and the state keeps the learner
     # of before the call until it is recorded.

@@ -3,11 +3,12 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import test_run
 
-from scaling import config, sharding
+from scaling import config, iteration, sharding
 
 REPLAY = dataclasses.replace(test_run.SETTINGS.replay, window=100_000)
 # All that is searched stays in the window.
@@ -101,9 +102,19 @@ def test_both_loops_find_the_same_drift_in_the_same_episodes(tmp_path):
     a, b = ours.window.drift, theirs.window.drift
     np.testing.assert_array_equal(a.newest, b.newest)
     np.testing.assert_array_equal(a.sums.number, b.sums.number)
-    # The share of the updates made, and so the learning rate, is a float32 in one.
-    np.testing.assert_allclose(a.sums.policy, b.sums.policy, rtol=1e-5)
-    np.testing.assert_allclose(a.sums.value, b.sums.value, rtol=1e-5)
+    np.testing.assert_allclose(a.sums.policy, b.sums.policy, rtol=1e-8)
+    np.testing.assert_allclose(a.sums.value, b.sums.value, rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("f32", "float32"), ("f64", "float64")]
+)
+def test_the_share_of_updates_is_as_wide_as_the_numbers_of_the_run(precision, dtype):
+    with sharding.precision(precision):
+        made = iteration.progress(jnp.int32(1), jnp.int32(3))
+        assert made.dtype == dtype
+        assert made == np.ones((), dtype) / np.asarray(3, dtype)
+        assert iteration.progress(jnp.int32(0), jnp.int32(0)) == 0
 
 
 @pytest.mark.slow
