@@ -222,13 +222,11 @@ def test_with_constant_work_a_device_has_constant_operations_and_bytes(of_all):
     for each in found.values():
         for what in ("arguments", "outputs", "aliased", "parameters"):
             assert each[what] == alone[what]
-        # One all-reduce adds a sum and a division for each number, and less than as
-        # much again to prepare it; its buffer may be one that was free at that time.
-        assert each["temporaries"] - alone["temporaries"] <= each["parameters"]
+        # One all-reduce adds its buffer, a sum and a division for each number, and
+        # less than as much again to prepare it;
+        assert 0 <= each["temporaries"] - alone["temporaries"] <= each["parameters"]
         more = each["flops"] - alone["flops"]
-        # One device's program is fused otherwise, since the loss is written out, and
-        # counts 2 % more than that of several.
-        assert -0.05 * alone["flops"] <= more <= 3 * (weights + 5)
+        assert 0 <= more <= 3 * (weights + 5)
     # beyond two devices, a device only splits one key for each further shard.
     for fewer, devices in itertools.pairwise((2, 4, 8)):
         more = found[devices]["flops"] - found[fewer]["flops"]
