@@ -204,11 +204,11 @@ def _sampleable(
     return mean(number(state.shard.window, call.window_from).mean())
 
 
-def progress(number: Int[Array, ""], total_updates: Int[Array, ""]) -> Float[Array, ""]:
+def progress(number: Any, total_updates: Any) -> Float[Array, ""]:
     """Returns the share of the run's updates made before update `number`, in [0, 1].
 
-    It is as wide as the numbers of the run, in both loops: a narrower one in either
-    would be another learning rate.
+    Both are whole numbers of shape []. It is as wide as the numbers of the run, in both
+    loops: a narrower one in either would be another learning rate.
     """
     whole = jnp.maximum(total_updates, 1)
     return jnp.asarray(number, float) / jnp.asarray(whole, float)
