@@ -39,7 +39,11 @@ from scaling.replay import steps
 
 
 class Programs(NamedTuple):
-    """The compiled parts of an iteration; stores of frames are not in them."""
+    """The compiled parts of an iteration; stores of frames are not in them.
+
+    The learner is given to those alone that need it: to hand over the hundreds of
+    arrays of an optimiser takes longer than a small program.
+    """
 
     initial: Callable[..., run_state.State]
     place: Callable[..., run_state.Placed]
@@ -69,7 +73,7 @@ def programs(
     parts = iteration.make_parts(settings, spec, layout, sharding.mean(mesh))
     rows, whole = sharding.ROWS, sharding.WHOLE
     learner = run_state.learner_specs(mesh, settings, spec)
-    state = run_state.specs(learner)
+    state, but_learner = run_state.specs(learner), run_state.specs(())
     placed = run_state.placed_specs()
     make = functools.partial(sharding.program, mesh=mesh)
     bind = functools.partial
@@ -78,18 +82,18 @@ def programs(
         initial=make(
             bind(_initial, parts=parts), inputs=(whole, rows, rows), outputs=state
         ),
-        place=make(parts.place, inputs=(state, whole), outputs=placed),
+        place=make(parts.place, inputs=(but_learner, whole), outputs=placed),
         search=tuple(
             make(
                 bind(_search, parts=parts, rows=group.rows),
-                inputs=(learner, rows, placed, whole, whole),
+                inputs=(learner.params, rows, placed, whole, whole),
                 outputs=rows,
             )
             for group in split
         ),
         draw=make(
             bind(_draw, parts=parts),
-            inputs=(state, placed, whole, whole),
+            inputs=(but_learner, placed, whole, whole),
             outputs=rows,
         ),
         learn=make(
@@ -99,8 +103,8 @@ def programs(
         ),
         record=make(
             bind(_record, parts=parts, order=groups.order(split)),
-            inputs=(state, placed, whole, rows, rows),
-            outputs=state,
+            inputs=(but_learner, placed, whole, rows, rows),
+            outputs=but_learner,
             donate=(0,),
         ),
         read_log=make(
@@ -120,12 +124,12 @@ def _initial(
     return parts.initial(jax.random.key(seed), start)
 
 
-def _search(learner, frames, placed, call, total_updates, *, parts, rows):
+def _search(params, frames, placed, call, total_updates, *, parts, rows):
     """Returns the searches of the rows of a group; their frames are given."""
     past, keys = frame_store.to_rows((placed.past, placed.keys))
     history = types.History(frames, past[rows])
     heat = parts.temperature(call, total_updates)
-    return parts.look(learner.params, history, keys[rows], heat)
+    return parts.look(params, history, keys[rows], heat)
 
 
 def _draw(state, placed, call, number, *, parts):
@@ -233,8 +237,8 @@ class HostLoop:
         self, state: run_state.State, call: run_state.Call, total_updates: int
     ) -> list[types.Searched]:
         """Returns what each group of a call finds; nothing else of it is done."""
-        placed = self._programs.place(state, call)
-        return self._find(state, placed, call, total_updates)
+        placed = self._programs.place(state._replace(learner=()), call)
+        return self._find(state.learner.params, placed, call, total_updates)
 
     @property
     def kept(self) -> saving.Host:
@@ -263,16 +267,20 @@ class HostLoop:
         call: run_state.Call,
         total_updates: int,
     ) -> run_state.State:
+        learner, state = state.learner, state._replace(learner=())
         placed = self._programs.place(state, call)
         batches = self._batches(state, placed, call)
         first = next(batches, None)  # on its way while the device searches
-        found, acting = self._search_and_act(state, placed, call, total_updates)
+        found, acting = self._search_and_act(
+            learner.params, placed, call, total_updates
+        )
         for offset, (samples, frames) in enumerate(_chain(first, batches)):
             number = np.int32(call.first_update + offset)
+            learning = state._replace(learner=learner)
             learner, metrics = self._programs.learn(
-                state, samples, frames.result(), number, total_updates
+                learning, samples, frames.result(), number, total_updates
             )
-            state = state._replace(learner=learner, metrics=metrics)
+            state = state._replace(metrics=metrics)
         outcome = self._outcome(acting)
         peers.group().mark(f"the environments of call {call.number}")
         live = sharding.to_local(placed.live)[:, : self._layout.environments]
@@ -287,7 +295,7 @@ class HostLoop:
             self._copy_the_best(state)
             count = sharding.to_local(state.shard.steps.complete)
             self._store(outcome.observation, count.reshape(-1), live.reshape(-1))
-        return state
+        return state._replace(learner=learner)
 
     def _batches(
         self, state: run_state.State, placed: run_state.Placed, call: run_state.Call
@@ -322,13 +330,13 @@ class HostLoop:
 
     def _search_and_act(
         self,
-        state: run_state.State,
+        params: types.Params,
         placed: run_state.Placed,
         call: run_state.Call,
         total_updates: int,
     ) -> tuple[list[types.Searched], list[Future]]:
         """Searches group after group; a group's environments step meanwhile."""
-        found, acting = self._find(state, placed, call, total_updates), []
+        found, acting = self._find(params, placed, call, total_updates), []
         if call.fresh:
             for group, result in zip(self._groups, found, strict=True):
                 action = sharding.to_local(result.action)[group.is_fresh]
@@ -339,7 +347,7 @@ class HostLoop:
 
     def _find(
         self,
-        state: run_state.State,
+        params: types.Params,
         placed: run_state.Placed,
         call: run_state.Call,
         total_updates: int,
@@ -351,7 +359,7 @@ class HostLoop:
             wanted = steps.Stack(*(field[group.rows] for field in stack))
             frames = self._homes.gather(group.rows // self._layout.lanes, wanted)
             frames = sharding.from_local(self._mesh, frames)
-            found.append(search(state.learner, frames, placed, call, total_updates))
+            found.append(search(params, frames, placed, call, total_updates))
         return found
 
     def _step(self, environments: np.ndarray, action: np.ndarray) -> types.Outcome:

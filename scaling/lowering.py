@@ -169,24 +169,25 @@ def _on_host(
     call = run_state.Call(*(_whole(x.dtype) for x in accounting.no_calls()))
     shards = _rows(mesh, (layout.shards,), np.int32)
     state = jax.eval_shape(made.initial, _whole(np.uint32), shards, ())
-    placed = jax.eval_shape(made.place, state, call)
+    rest = state._replace(learner=())
+    placed = jax.eval_shape(made.place, rest, call)
     group = layout.shards * layout.lanes // len(made.search)
-    searched = (state.learner, frames(group), placed, call, number)
+    searched = (state.learner.params, frames(group), placed, call, number)
     found = [jax.eval_shape(search, *searched) for search in made.search]
-    samples, stacks = jax.eval_shape(made.draw, state, placed, call, number)
+    samples, stacks = jax.eval_shape(made.draw, rest, placed, call, number)
     batch = tuple(frames(*stack.column.shape) for stack in stacks)
     learned = (state, samples, batch, number, number)
-    recorded = (state, placed, call, found, _happened(layout, mesh))
-    # A batch is on its way while the device works, and the state keeps the learner
-    # of before the call until it is recorded.
-    rest = state._replace(learner=())
-    old = (state.learner, placed, found, batch)
+    recorded = (rest, placed, call, found, _happened(layout, mesh))
+    # A batch is on its way while the device works, and the learner of before the call
+    # is there until the call ends.
+    learner = state.learner
+    others = learner._replace(params=())
     programs = [
-        Program("place", made.place, (state, call), ()),
-        Program("search", made.search[0], searched, (rest, batch)),
-        Program("draw", made.draw, (state, placed, call, number), (batch,)),
-        Program("learn", made.learn, learned, old),
-        Program("record", made.record, recorded, ()),
+        Program("place", made.place, (rest, call), (learner,)),
+        Program("search", made.search[0], searched, (rest, others, batch)),
+        Program("draw", made.draw, (rest, placed, call, number), (learner, batch)),
+        Program("learn", made.learn, learned, (learner, placed, found, batch)),
+        Program("record", made.record, recorded, (learner, learner)),
         Program("read_log", made.read_log, (state,), ()),
     ]
     return Prepared(programs, len(made.search), _state_bytes(state))

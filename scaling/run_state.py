@@ -109,7 +109,10 @@ PLACE, SEARCH, SAMPLE, INIT, ENVIRONMENT = range(5)
 
 
 def specs(learner: Any) -> Any:
-    """Returns where the state lies on a mesh, as a `State`; the learner's is given."""
+    """Returns where the state lies on a mesh, as a `State`; the learner's is given.
+
+    That is `learner_specs`, or () for a state without its learner.
+    """
     whole: Any = sharding.WHOLE
     rows: Any = sharding.ROWS
     return State(
@@ -132,10 +135,11 @@ def placed_specs() -> Any:
 
 
 def learner_specs(mesh: Any, settings: config.Settings, spec: types.EnvSpec) -> Any:
-    """Returns where the learner lies on a mesh."""
+    """Returns where the learner lies on a mesh, as a `LearnerState`."""
     model = models.make_model(spec, settings)
     begin = functools.partial(update.initial, model=model, settings=settings.learner)
-    return sharding.parameters(mesh, jax.eval_shape(begin, jax.random.key(0)))
+    shapes = jax.eval_shape(begin, jax.random.key(0))
+    return update.LearnerState(*(sharding.parameters(mesh, part) for part in shapes))
 
 
 def initial(
