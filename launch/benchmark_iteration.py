@@ -199,7 +199,7 @@ def calls_for(
     account = going.account
     left = account.calls - going.call
     most = left // (2 * effort.repeats + 1)  # without updates too, and for a trace
-    share = effort.seconds / effort.repeats / 2
+    share = effort.seconds / effort.repeats / 3  # with and without updates, searches
     # So few updates may come that short repeats would have none.
     of_an_update = min(_MOST_OF_AN_UPDATE, account.calls // max(1, account.updates) + 1)
     suit = max(of_an_update, int(share / seconds))
@@ -216,12 +216,14 @@ def calls_for(
 def _pair(going: Going, number: int) -> tuple[Going, Pair]:
     """Returns the run after `number` calls, and as many again without updates.
 
-    The searches of the call after them are timed too.
+    The searches of the call after them are made as many times, and waited for.
     """
     schedule = going.account.schedule(going.call, going.call + number)
     going, seconds = advance(going, number)
     going, less = advance(going, number, without_updates)
-    searching = search_time.timed(going.loop, going.state, going.call, going.account)
+    search = search_time.of_call(going.loop, going.state, going.call, going.account)
+    measure.run_once(search)  # compiles, the first time
+    searching = sum(measure.run_once(search) for _ in range(number)) / number
     searched = float((schedule.fresh + schedule.stored).sum())
     updates = float(schedule.updates.sum())
     return going, Pair(

@@ -14,6 +14,7 @@ from jaxtyping import Array, Int, UInt32
 from scaling import accounting, config, iteration, run_state, sharding, types
 from scaling import layout as layouts
 from scaling.envs import autoreset, interface
+from scaling.learner import update
 from scaling.replay import best, steps
 from scaling.replay import frames as frame_store
 
@@ -36,7 +37,8 @@ class Programs(NamedTuple):
     read_log: Callable[..., tuple[run_state.State, run_state.Summary]]
     """state → state with its sums for the log at zero, and what they were"""
     search: Callable[..., types.Searched]
-    """(state, `run_state.Call`, total updates) → what its lanes find, and no more"""
+    """(state `for_search`, `run_state.Call`, total updates) → what its lanes find, and
+    no more"""
 
 
 class PackedPrograms(NamedTuple):
@@ -67,7 +69,10 @@ def make_programs(
         ),
         sharding.program(read_log, mesh, (state,), (state, whole), donate=(0,)),
         sharding.program(
-            functools.partial(_search, parts=parts), mesh, (state, whole, whole), rows
+            functools.partial(_search, parts=parts),
+            mesh,
+            (for_search(state), whole, whole),
+            rows,
         ),
     )
 
@@ -217,6 +222,16 @@ def _look(
     heat = parts.temperature(call, total_updates)
     found = parts.look(state.learner.params, rows, keys, heat)
     return frame_store.to_shards(found, state.shard.number.size)
+
+
+def for_search(state: run_state.State) -> run_state.State:
+    """Returns the state with no more of the learner than searches need.
+
+    To hand over all of it takes longer than the search of a small game.
+    """
+    none: Any = ()
+    learner = update.LearnerState(state.learner.params, none, none, none)
+    return state._replace(learner=learner)
 
 
 def _search(

@@ -168,7 +168,9 @@ def _on_device(
         state=state,
         advance=programs.advance,
         read_log=programs.read_log,
-        search=programs.search,
+        search=lambda state, *what: programs.search(
+            device_loop.for_search(state), *what
+        ),
         evaluate=play,
         host=None,
         close=lambda: None,

@@ -5,6 +5,7 @@ without waiting for either, so no clock is between them. Now and then the search
 call are therefore made by themselves, and waited for; the run's state stays as it is.
 """
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -60,7 +61,7 @@ def timed(
     account: accounting.Account,
     clock: Callable[[], float] = time.monotonic,
 ) -> float:
-    """Returns the seconds that the searches of a call take by themselves.
+    """Returns the seconds that the searches of a call take by themselves, at best.
 
     Args:
       loop: of the run.
@@ -69,15 +70,23 @@ def timed(
       account: of the run.
       clock: in seconds.
     """
-    of_call = run_state.Call(*(f[0] for f in account.schedule(call, call + 1)))
+    search = of_call(loop, state, call, account)
 
     def once() -> float:
         before = clock()
-        jax.block_until_ready(loop.search(state, of_call, account.updates))
+        jax.block_until_ready(search())
         return clock() - before
 
     once()  # compiles, the first time
     return min(once() for _ in range(_REPEATS))
+
+
+def of_call(
+    loop: loops.Loop, state: Any, call: int, account: accounting.Account
+) -> Callable[[], Any]:
+    """Returns the function that makes the searches of a call by themselves."""
+    what = run_state.Call(*(f[0] for f in account.schedule(call, call + 1)))
+    return functools.partial(loop.search, state, what, account.updates)
 
 
 def line(
