@@ -2,6 +2,9 @@
 
 Lines of the log and curve points come after fixed calls, whatever the speed, so a
 run that was interrupted leaves the same lines as one that was not.
+
+At a line the device is given the calls after it before the host waits for its sums, so
+that it idles at none.
 """
 
 import pathlib
@@ -63,14 +66,13 @@ class Unwritten(NamedTuple):
     """A line of the log whose sums are on their way from the device."""
 
     call: int
-    seconds: float  # that the run had taken
     summary: run_state.Summary
 
 
 class Now(NamedTuple):
     """Where the run is."""
 
-    state: run_state.State
+    state: run_state.State  # may be on its way
     call: int
     saved: float  # when the last checkpoint was begun
     saved_call: int
@@ -106,7 +108,9 @@ def train(run: Run, state: run_state.State, call: int) -> run_state.State:
         before = time.monotonic()
         stop = min(now.call + then.number, *(p for p in points if p > now.call))
         now = _tell_saved(run, _advance(run, now, stop))
-        if now.call in points:
+        if stop not in points or now.timing is None or peers.group().count > 1:
+            now = _wait(run, now)
+        if stop in points:
             now = _log(run, now, now.call in curve)
         then = _decide(run, now, then.number, time.monotonic() - before)
         if then.time_search and not then.stop:
@@ -131,11 +135,15 @@ def _advance(run: Run, now: Now, stop: int) -> Now:
     schedule = padded(run.account.schedule(now.call, stop))
     state = run.loop.advance(now.state, schedule, stop - now.call, run.account.updates)
     now, _ = _write(run, now)  # while the device works
-    jax.block_until_ready(state.metrics)
-    peers.group().mark(f"call {stop}")
-    run.report({"event": "progress", **log.progress(run.account, stop)})
-    timing = now.timing or search_time.mark(stop)
-    return now._replace(state=state, call=stop, timing=timing)
+    return now._replace(state=state, call=stop)
+
+
+def _wait(run: Run, now: Now) -> Now:
+    """Returns the run once the device has made the calls it was given."""
+    jax.block_until_ready(now.state.metrics)
+    peers.group().mark(f"call {now.call}")
+    run.report({"event": "progress", **log.progress(run.account, now.call)})
+    return now._replace(timing=now.timing or search_time.mark(now.call))
 
 
 def _log(run: Run, now: Now, is_curve: bool) -> Now:
@@ -144,8 +152,7 @@ def _log(run: Run, now: Now, is_curve: bool) -> Now:
     Before a point of the learning curve they are written at once.
     """
     state, summary = run.loop.read_log(now.state)
-    unwritten = Unwritten(now.call, run.journal.seconds(), summary)
-    now = now._replace(state=state, unwritten=unwritten)
+    now = now._replace(state=state, unwritten=Unwritten(now.call, summary))
     if not is_curve:
         return now
     now, line = _write(run, now)
@@ -158,10 +165,10 @@ def _write(run: Run, now: Now) -> tuple[Now, dict[str, Any]]:
     """Returns the run with no line of the log left to write, and the one written."""
     if now.unwritten is None:
         return now, {}
-    call, seconds, summary = now.unwritten
-    acts = run.account.environments > 0
-    costs = operations.of_runs(run.settings, run.loop.spec, acts)
+    call, summary = now.unwritten
     summary = jax.device_get(summary)
+    seconds, acts = run.journal.seconds(), run.account.environments > 0
+    costs = operations.of_runs(run.settings, run.loop.spec, acts)
     line = log.train_line(run.account, call, summary, seconds, costs)
     run.journal.write(line)
     log.check(line)
@@ -199,6 +206,7 @@ def _decide(run: Run, now: Now, number: int, seconds: float) -> Decision:
 def _time_search(run: Run, now: Now) -> Now:
     """Returns the run with a line on the time that its searches take."""
     now, _ = _write(run, now)
+    jax.block_until_ready(now.state.metrics)
     at, since = time.monotonic(), now.timing or search_time.mark(now.call)
     search_s = search_time.timed(run.loop, now.state, now.call, run.account)
     line = search_time.line(run.account, now.call, since, at, search_s)
