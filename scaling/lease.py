@@ -74,7 +74,7 @@ class Observer:
         It takes looks over the expiry to find a holder on another machine gone.
         """
         expiry_s = EXPIRY_S if self._expiry_s is None else self._expiry_s
-        seen = _held(entries)
+        _, seen = _newest(entries)
         if seen is None:
             self._seen.pop(entries, None)
             return None
@@ -192,12 +192,11 @@ def take(
       TakenError: if another process holds it.
     """
     while True:
-        seen = _held(entries)
+        number, seen = _newest(entries)
         if seen is not None and seen.text != over:
             raise TakenError(seen.by)
-        made = _create(
-            entries, _highest(entries) + 1 if seen is None else seen.number + 1
-        )
+        # After the entry that was looked at: another process may hold the next one now.
+        made = _create(entries, number + 1)
         if made is not None:
             return made.begin(lost, beat_s)
         time.sleep(_PAUSE_S)  # until a shared disk shows what the other one made
@@ -218,11 +217,14 @@ def _create(entries: Entries, number: int) -> Lease | None:
     return Lease(entries, number, content)
 
 
-def _held(entries: Entries) -> Sighting | None:
-    """Returns the lease that is held; None: it is free, or its process is dead here."""
+def _newest(entries: Entries) -> tuple[int, Sighting | None]:
+    """Returns the highest number, 0 if there is none, and the lease held by it.
+
+    None: it is free, or its process is dead here.
+    """
     while True:
         if not (number := _highest(entries)):
-            return None
+            return 0, None
         try:
             text = entries.read(number)
         except FileNotFoundError:  # it went from hand to hand just now
@@ -232,10 +234,10 @@ def _held(entries: Entries) -> Sighting | None:
         content = json.loads(text)
         by = f"{content['host']} pid {content['pid']}"
         if content["released"] or _is_dead_here(content):
-            return None
+            return number, None
     except (ValueError, KeyError, TypeError):  # being written, or torn by a fault
         by = "an unknown process"
-    return Sighting(number, text, by)
+    return number, Sighting(number, text, by)
 
 
 def _highest(entries: Entries) -> int:
